@@ -1,0 +1,91 @@
+"""The reconciler: every open run without progress gets a new wake-up; ended runs leave the index of open runs.
+
+Whatever was lost (a wake-up, a delivery, the last step of anything) is healed here, so nothing else has to be
+perfect.
+"""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+from shared.adapters.open_run_table import OpenRun
+from shared.checkpoint import Checkpoint
+from shared.errors import Conflict
+from shared.outcome import Outcome
+from shared.runs import deliver_again, postpone
+from shared.services import Services
+
+AT_ONCE = 8
+TIME_BOX = timedelta(seconds=50)
+
+
+async def reconcile(services: Services) -> Outcome:
+    """Look at every run in the index once, as far as the time box goes."""
+    deadline = services.now() + TIME_BOX
+    counts: Counter[str] = Counter()
+    running: set[asyncio.Task[str]] = set()
+    async for open_run in services.open_runs.all():
+        running.add(asyncio.create_task(_look_at(open_run, services)))
+        if len(running) >= AT_ONCE:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            counts.update(task.result() for task in done)
+        if services.now() > deadline:
+            break
+    counts.update(await asyncio.gather(*running))
+    return Outcome("reconciled", **counts)
+
+
+async def _look_at(open_run: OpenRun, services: Services) -> str:
+    """What was done about one run, in one word."""
+    checkpoint = await services.checkpoints.read(open_run.key)
+    try:
+        if checkpoint is None or checkpoint.run != open_run.run:
+            return await _without_checkpoint(open_run, services)
+        if not checkpoint.is_open:
+            return await _after_the_end(open_run, checkpoint, services)
+        if _overdue(checkpoint, services):
+            await postpone(checkpoint, services.now(), services)
+            return "woken"
+    except Conflict:
+        return "moving"
+    return "moving"
+
+
+def _overdue(checkpoint: Checkpoint, services: Services) -> bool:
+    """Nothing has happened since it was last written, or should have happened, for too long."""
+    last = max(filter(None, (checkpoint.updated_at, checkpoint.not_before, checkpoint.started_at)))
+    return services.now() - last > _patience(services)
+
+
+async def _without_checkpoint(open_run: OpenRun, services: Services) -> str:
+    """The index row is written before the checkpoint: a young one may only be early."""
+    if services.now() - open_run.since <= _patience(services):
+        return "moving"
+    await services.open_runs.remove(open_run)
+    return "closed"
+
+
+async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Services) -> str:
+    """An ended run is closed when its last page is delivered."""
+    if not await services.checkpoints.has_pages(open_run.key):
+        await _forget_own_index(checkpoint, services)
+        await services.open_runs.remove(open_run)
+        return "closed"
+    delivery = await services.deliveries.read(open_run.key)
+    last = max(filter(None, (checkpoint.updated_at, delivery.not_before, checkpoint.started_at)))
+    if services.now() - last <= _patience(services):
+        return "moving"
+    await deliver_again(checkpoint.delivery_wake_up(), services)
+    return "delivery_woken"
+
+
+async def _forget_own_index(checkpoint: Checkpoint, services: Services) -> None:
+    """A stream that emits all keeps its dedupe index for one run only."""
+    pipeline = services.pipelines.get(checkpoint.key.pipeline)
+    stream = pipeline.stream(checkpoint.key.stream) if pipeline else None
+    if stream is not None and stream.emit == "all":
+        await services.checkpoints.forget_index(checkpoint.key, checkpoint.index)
+
+
+def _patience(services: Services) -> timedelta:
+    return timedelta(seconds=services.settings.reconcile_after_seconds)

@@ -1,0 +1,166 @@
+"""The scheduler: who is due now? Each due user gets a run: index row, checkpoint, first wake-up, in this order.
+
+Which moments are due is remembered per stream, not per user, so a tick costs one read per stream until a new moment
+comes; then all users are gone through, a portion at a time, and the place is kept. Run ids are made from the moment,
+so going through a portion twice starts nothing twice.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from croniter import croniter
+
+from shared.adapters.open_run_table import OpenRun
+from shared.adapters.schedule_table import Schedule
+from shared.adapters.service_bus import Outgoing
+from shared.checkpoint import Checkpoint, RunState
+from shared.errors import AlreadyExists, Conflict
+from shared.messages import StreamKey
+from shared.outcome import Outcome
+from shared.pipeline.spec import Pipeline, Stream
+from shared.runs import resume
+from shared.services import Services
+from shared.users import User
+
+PORTION = 50
+AT_ONCE = 16
+TIME_BOX = timedelta(minutes=4)
+
+CURED_BY_TIME = frozenset({"temporary", "rate_limited", "malformed"})
+CURED_BY_USER = frozenset(
+    {"user_paused", "user_unknown", "credential_missing", "credential_expired", "invalid_credential"}
+)
+"""Reasons of parked runs that go on when they are due again and the user can be mined."""
+
+T = TypeVar("T")
+
+
+async def schedule(services: Services) -> Outcome:
+    """Start every run that is due. What the time box leaves over, the next tick goes on with."""
+    deadline = services.now() + TIME_BOX
+    counts = {"started": 0, "skipped": 0}
+    for pipeline in services.pipelines.values():
+        for stream in pipeline.streams:
+            try:
+                await _stream_if_due(pipeline, stream, deadline, counts, services)
+            except Conflict:
+                counts["elsewhere"] = counts.get("elsewhere", 0) + 1
+    return Outcome("scheduled", **{name: count or None for name, count in counts.items()})
+
+
+def due_tick(known: Schedule, cron: str, mode: str, now: datetime) -> datetime | None:
+    """The moment whose runs are to be started now, or None. Pure.
+
+    Moments that were missed while nothing ran are not made up for one by one: the latest counts.
+    """
+    if not known.finished:
+        return known.tick
+    candidates = [known.requested] if known.requested else []
+    if mode == "cron":
+        candidates.append(croniter(cron, now, second_at_beginning=True, day_or=False).get_prev(datetime))
+    latest = max(candidates, default=None)
+    return latest if latest is not None and (known.tick is None or latest > known.tick) else None
+
+
+def run_id(tick: datetime, key: StreamKey) -> str:
+    """Sorts by time, unique over streams and users, the same for the same moment."""
+    return f"{tick.astimezone(UTC):%Y%m%dT%H%M%SZ}-{key.digest()}"
+
+
+async def _stream_if_due(
+    pipeline: Pipeline, stream: Stream, deadline: datetime, counts: dict[str, int], services: Services
+) -> None:
+    """Raises Conflict when another scheduler is at the same stream."""
+    known = await services.schedules.read(pipeline.pipeline, stream.name)
+    tick = due_tick(known, pipeline.schedule, services.settings.schedules, services.now())
+    if tick is None:
+        return
+    if known.finished:
+        known = await services.schedules.write(known.started(tick))
+    async for users in _portions(services.users.all(known.after), PORTION):
+        await _start_portion(pipeline, stream, users, tick, counts, services)
+        if services.now() > deadline:
+            await services.schedules.write(known.advanced(users[-1].id))
+            return
+        known = await services.schedules.write(known.advanced(users[-1].id))
+    await services.schedules.write(known.completed())
+
+
+async def _start_portion(
+    pipeline: Pipeline,
+    stream: Stream,
+    users: list[User],
+    tick: datetime,
+    counts: dict[str, int],
+    services: Services,
+) -> None:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def start(user: User) -> Outgoing | None:
+        async with gate:
+            return await start_run(pipeline, stream, user, tick, services)
+
+    wake_ups = [each for each in await asyncio.gather(*map(start, users)) if each is not None]
+    await services.broker.send(wake_ups)
+    counts["started"] += len(wake_ups)
+    counts["skipped"] += len(users) - len(wake_ups)
+
+
+async def start_run(
+    pipeline: Pipeline, stream: Stream, user: User, tick: datetime, services: Services
+) -> Outgoing | None:
+    """The first wake-up of a run for this user, or None where none is to be started.
+
+    None: the user can't be mined now, the last run is still open, or it is parked for a reason that waiting does
+    not cure.
+    """
+    now = services.now()
+    if user.why_not(pipeline.pipeline, pipeline.credentials, now) is not None:
+        return None
+    key = StreamKey(pipeline.pipeline, stream.name, user.id)
+    run = run_id(tick, key)
+    existing = await services.checkpoints.read(key)
+    if existing is not None and existing.run == run and existing.is_open and existing.next_seq == 0:
+        return services.outgoing(existing.wake_up(), existing.priority)  # cut off before it was sent, perhaps
+    if existing is not None and (existing.is_open or existing.run == run):
+        return None
+    if existing is not None and existing.state is RunState.PARKED:
+        if existing.reason in CURED_BY_TIME | CURED_BY_USER:
+            await resume(existing, services)
+        return None
+    await services.open_runs.add(OpenRun(key, run, now))
+    begun = await _begin(key, run, existing, pipeline, stream, services)
+    return services.outgoing(begun.wake_up(), begun.priority) if begun else None
+
+
+async def _begin(
+    key: StreamKey,
+    run: str,
+    existing: Checkpoint | None,
+    pipeline: Pipeline,
+    stream: Stream,
+    services: Services,
+) -> Checkpoint | None:
+    """Insert or take over the checkpoint; None if somebody else was first."""
+    now = services.now()
+    try:
+        if existing is None:
+            fresh = Checkpoint.begin(key, run, now, pipeline.priority, index=run)
+            return await services.checkpoints.insert(fresh)
+        index = run if stream.emit == "all" else existing.index
+        return await services.checkpoints.replace(existing.begin_again(run, now, pipeline.priority, index))
+    except (AlreadyExists, Conflict):
+        return None
+
+
+async def _portions(values: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:
+    portion: list[T] = []
+    async for value in values:
+        portion.append(value)
+        if len(portion) == size:
+            yield portion
+            portion = []
+    if portion:
+        yield portion

@@ -1,0 +1,55 @@
+"""The dedupe index in memory: what a user already has in a stream.
+
+The truth is an append-only log in the stream's partition, a row per page, of which the checkpoint says how far it
+reaches. An instance that has read it up to some position needs only what came after, so this cache saves reads and
+can't be wrong: it is asked for an exact position.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from processors.records import SeenKeys, learn
+from shared.adapters.checkpoint_table import CheckpointTable
+from shared.checkpoint import Checkpoint
+
+MOST_ENTRIES = 300_000
+"""Keys held in memory, over all users: about 60 MB."""
+
+
+@dataclass(slots=True)
+class _Known:
+    position: int = 0
+    keys: SeenKeys = field(default_factory=dict)
+
+
+class SeenCache:
+    """Least recently used streams are forgotten when there are too many keys."""
+
+    def __init__(self, most_entries: int = MOST_ENTRIES):
+        self._most_entries = most_entries
+        self._known: OrderedDict[tuple[object, str], _Known] = OrderedDict()
+
+    async def seen(self, checkpoint: Checkpoint, checkpoints: CheckpointTable) -> SeenKeys:
+        """What the index holds where `checkpoint` stands. Not to be changed by the caller."""
+        name = (checkpoint.key, checkpoint.index)
+        known = self._known.pop(name, None) or _Known()
+        if known.position < checkpoint.index_position:
+            for row in await checkpoints.seen(checkpoint, known.position):
+                learn(known.keys, row)
+            known.position = checkpoint.index_position
+        self._known[name] = known
+        self._forget()
+        return known.keys
+
+    def advance(self, committed: Checkpoint, learned: bytes) -> None:
+        """`learned` was committed as the last row of the index; whoever holds the row before may skip reading it."""
+        known = self._known.get((committed.key, committed.index))
+        if known is not None and known.position == committed.index_position - 1 and learned:
+            learn(known.keys, learned)
+            known.position = committed.index_position
+
+    def _forget(self) -> None:
+        total = sum(len(known.keys) for known in self._known.values())
+        while total > self._most_entries and len(self._known) > 1:
+            _, oldest = self._known.popitem(last=False)
+            total -= len(oldest.keys)

@@ -1,0 +1,208 @@
+"""Checkpoints, committed pages and the dedupe index: one partition per stream and user.
+
+    checkpoint|SLICE     where the slice stands                 replaced with If-Match
+    page|RUN|SLICE|SEQ   a committed page that waits            inserted with the checkpoint, deleted when delivered
+    seen|INDEX|POSITION  keys and content hashes of a page      inserted with the checkpoint
+    delivery             what delivery is about to write        see delivery_table.py
+
+They share a partition because a page, its checkpoint and its index row become true in one transaction or not at all.
+"""
+
+import contextlib
+import hashlib
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from shared.adapters import keys
+from shared.adapters.objects import ObjectStore
+from shared.adapters.tables import MAX_PROPERTY, Delete, Insert, Operation, Replace, Row, Table, Value
+from shared.checkpoint import WHOLE, Checkpoint, LoopGuard, RunState
+from shared.errors import AlreadyExists, Conflict, ErrorKind
+from shared.messages import Priority, StreamKey
+
+LARGEST_ROW = 512 * 1024
+"""Bytes of compressed page that go into the row itself; more goes to a blob that the row names."""
+
+PAGE_FACTS = ("mined_at", "records", "size", "blob")
+"""What delivery needs to know to plan, without the lines."""
+
+PLAIN_FIELDS = tuple(
+    field.name
+    for field in fields(Checkpoint)
+    if field.name not in {"key", "state", "priority", "guard", "last_error_kind", "etag"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedPage:
+    """A page as it waits in the outbox: `lines` are output lines, compressed; `size` counts them uncompressed.
+
+    `blob` names the object that holds the lines where the row could not.
+    """
+
+    run: str
+    slice: str
+    seq: int
+    mined_at: datetime
+    records: int
+    size: int
+    lines: bytes
+    blob: str = ""
+
+    @property
+    def row_key(self) -> str:
+        return page_key(self.run, self.slice, self.seq)
+
+
+def partition_of(key: StreamKey) -> str:
+    return keys.key(key.pipeline, key.stream, key.user)
+
+
+def page_key(run: str, slice_: str, seq: int) -> str:
+    return f"page|{run}|{slice_}|{seq:08d}"
+
+
+class CheckpointTable:
+    """Reads and writes checkpoints; every write of one is conditional."""
+
+    def __init__(self, table: Table, pages: ObjectStore):
+        self._table = table
+        self._pages = pages
+
+    async def read(self, key: StreamKey, slice_: str = WHOLE) -> Checkpoint | None:
+        row = await self._table.get(partition_of(key), f"checkpoint|{slice_}")
+        return to_checkpoint(row) if row else None
+
+    async def all(self) -> list[Checkpoint]:
+        """Every checkpoint there is: for tools and reports, not for the path of a page."""
+        return [to_checkpoint(row) async for row in self._table.scan(key=f"checkpoint|{WHOLE}")]
+
+    async def insert(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Raises AlreadyExists: a run of this stream and user is there."""
+        return replace(checkpoint, etag=await self._table.insert(to_row(checkpoint)))
+
+    async def replace(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Raises Conflict if anybody has written since it was read."""
+        return replace(checkpoint, etag=await self._table.replace(to_row(checkpoint)))
+
+    async def commit(self, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes) -> Checkpoint:
+        """The page, the index row and the checkpoint behind it, together or not at all.
+
+        `checkpoint` is the one after the page, with the ETag of the one before; `page` is None where no record
+        is new; `seen` is what the index learns, empty for nothing. Raises Conflict when somebody else was first.
+        """
+        partition = partition_of(checkpoint.key)
+        operations: list[Operation] = [Replace(to_row(checkpoint))]
+        if page is not None:
+            operations.append(Insert(await self._page_row(partition, page)))
+        if seen:
+            position = checkpoint.index_position - 1
+            operations.append(Insert(Row(partition, _seen_key(checkpoint.index, position), _chunks(seen))))
+        try:
+            etags = await self._table.transact(operations)
+        except AlreadyExists:
+            raise Conflict("somebody else committed this page") from None
+        return replace(checkpoint, etag=etags[0])
+
+    async def seen(self, checkpoint: Checkpoint, since: int) -> list[bytes]:
+        """Index rows from position `since` up to where the checkpoint stands."""
+        first, last = (
+            _seen_key(checkpoint.index, since),
+            _seen_key(checkpoint.index, checkpoint.index_position),
+        )
+        rows = await self._table.range(partition_of(checkpoint.key), first, last, checkpoint.index_position - since)
+        return [_joined(row) for row in rows]
+
+    async def has_pages(self, key: StreamKey) -> bool:
+        """Whether anything committed waits for delivery."""
+        return bool(await self._table.range(partition_of(key), "page|", "page}", 1, PAGE_FACTS))
+
+    async def forget_index(self, key: StreamKey, index: str) -> None:
+        """Drop a dedupe index that no run will look at again."""
+        partition = partition_of(key)
+        while rows := await self._table.range(partition, f"seen|{index}|", f"seen|{index}}}", 100, ()):
+            await self._table.transact([Delete(row) for row in rows])
+
+    async def remove(self, key: StreamKey) -> None:
+        """Everything known of this stream and user, undelivered pages included."""
+        async for row in self._table.scan(partition=partition_of(key)):
+            await self._table.delete(replace(row, etag=None))
+
+    async def _page_row(self, partition: str, page: CommittedPage) -> Row:
+        values: dict[str, Value] = {"mined_at": page.mined_at, "records": page.records, "size": page.size}
+        if len(page.lines) <= LARGEST_ROW:
+            return Row(partition, page.row_key, {**values, **_chunks(page.lines)})
+        name = _blob_name(partition, page)
+        with contextlib.suppress(AlreadyExists):  # the name is made from the content: what is there is this page
+            await self._pages.write_once(name, page.lines)
+        return Row(partition, page.row_key, {**values, "blob": name})
+
+
+def _blob_name(partition: str, page: CommittedPage) -> str:
+    """Made from the content, so that two fetches of a page that answered differently never share a name."""
+    owner = hashlib.blake2b(partition.encode(), digest_size=8).hexdigest()
+    content = hashlib.blake2b(page.lines, digest_size=12).hexdigest()
+    return f"{owner}/{page.row_key.replace('|', '/')}-{content}.zst"
+
+
+def _seen_key(index: str, position: int) -> str:
+    return f"seen|{index}|{position:010d}"
+
+
+def _chunks(data: bytes) -> dict[str, Value]:
+    return {
+        f"data{number:02d}": data[start : start + MAX_PROPERTY]
+        for number, start in enumerate(range(0, len(data), MAX_PROPERTY))
+    }
+
+
+def _joined(row: Row) -> bytes:
+    parts = sorted((name, value) for name, value in row.values.items() if name.startswith("data"))
+    return b"".join(value for _, value in parts if isinstance(value, bytes))
+
+
+def to_row(checkpoint: Checkpoint) -> Row:
+    values: dict[str, Value | None] = {name: getattr(checkpoint, name) for name in PLAIN_FIELDS}
+    values |= {
+        "pipeline": checkpoint.key.pipeline,
+        "stream": checkpoint.key.stream,
+        "user": checkpoint.key.user,
+        "state": str(checkpoint.state),
+        "priority": str(checkpoint.priority),
+        "repeats": checkpoint.guard.repeats,
+        "laps": checkpoint.guard.laps,
+        "tortoise": checkpoint.guard.tortoise,
+        "last_error_kind": str(checkpoint.last_error_kind or ""),
+    }
+    present = {name: value for name, value in values.items() if value is not None}
+    return Row(partition_of(checkpoint.key), f"checkpoint|{checkpoint.slice}", present, checkpoint.etag)
+
+
+def to_checkpoint(row: Row) -> Checkpoint:
+    values: dict[str, Any] = dict(row.values)
+    kind = values["last_error_kind"]
+    return Checkpoint(
+        key=StreamKey(values["pipeline"], values["stream"], values["user"]),
+        state=RunState(values["state"]),
+        priority=Priority(values["priority"]),
+        guard=LoopGuard(values["repeats"], values["laps"], values["tortoise"]),
+        last_error_kind=ErrorKind(kind) if kind else None,
+        etag=row.etag,
+        **{name: values[name] for name in PLAIN_FIELDS if name in values},
+    )
+
+
+def to_page(row: Row) -> CommittedPage:
+    _, run, slice_, seq = row.key.split("|")
+    values: dict[str, Any] = row.values
+    return CommittedPage(
+        run=run,
+        slice=slice_,
+        seq=int(seq),
+        mined_at=values["mined_at"],
+        records=values["records"],
+        size=values["size"],
+        lines=_joined(row),
+        blob=values.get("blob", ""),
+    )

@@ -1,0 +1,21 @@
+"""Table keys from any text. Injective: two different texts never share a key.
+
+Table Storage refuses `/ \\ # ?` and control characters in keys and holds at most 1 KiB of UTF-16.
+"""
+
+import hashlib
+
+SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+SEPARATOR = "|"
+LONGEST = 120
+
+
+def encode(text: str) -> str:
+    """Safe characters as they are, every other byte of UTF-8 as `=XX`; a long result as `~` and its SHA-256."""
+    encoded = "".join(chr(byte) if byte in SAFE else f"={byte:02X}" for byte in text.encode())
+    return encoded if len(encoded) <= LONGEST else "~" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def key(*parts: str) -> str:
+    """One key of several texts; neither the separator nor `~` can come out of `encode` by itself."""
+    return SEPARATOR.join(encode(part) for part in parts)

@@ -1,0 +1,59 @@
+"""The index of open runs: what the reconciler looks through.
+
+A row is written before its checkpoint and removed by the reconciler after the end, so the index errs only by naming
+too much. Spread over a few partitions, because one partition takes 2,000 writes a second.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared.adapters import keys
+from shared.adapters.tables import Row, Table, Value
+from shared.messages import StreamKey
+
+PARTITIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    key: StreamKey
+    run: str
+    since: datetime
+    etag: str | None = field(default=None, compare=False, repr=False)
+
+
+class OpenRunTable:
+    def __init__(self, table: Table):
+        self._table = table
+
+    async def add(self, open_run: OpenRun) -> None:
+        await self._table.put(_to_row(open_run))
+
+    async def remove(self, open_run: OpenRun) -> None:
+        """Raises Conflict if a new run of the same stream and user has taken the row since it was read."""
+        await self._table.delete(_to_row(open_run))
+
+    async def all(self) -> AsyncIterator[OpenRun]:
+        async for row in self._table.scan():
+            yield _to_open_run(row)
+
+
+def _to_row(open_run: OpenRun) -> Row:
+    key = open_run.key
+    partition = f"{int(key.digest(), 16) % PARTITIONS:02d}"
+    values: dict[str, Value] = {
+        "pipeline": key.pipeline,
+        "stream": key.stream,
+        "user": key.user,
+        "run": open_run.run,
+        "since": open_run.since,
+    }
+    return Row(partition, keys.key(key.pipeline, key.stream, key.user), values, open_run.etag)
+
+
+def _to_open_run(row: Row) -> OpenRun:
+    values: dict[str, Any] = row.values
+    key = StreamKey(values["pipeline"], values["stream"], values["user"])
+    return OpenRun(key, values["run"], values["since"], row.etag)

@@ -1,0 +1,137 @@
+"""Sending through Azure Service Bus: one client per process, one sender per queue, kept open.
+
+A sender of the SDK takes one call at a time, so messages that arrive while a call is under way travel together in
+the next batch.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
+from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+
+from shared.errors import BrokerUnavailable
+
+TIME_TO_LIVE = timedelta(days=14)
+SEND_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message: `at` (UTC) schedules it."""
+
+    queue: str
+    body: bytes
+    message_id: str
+    at: datetime | None = None
+
+
+class Broker(Protocol):
+    """Where wake-ups go out."""
+
+    async def send(self, messages: list[Outgoing]) -> None:
+        """Returns when the broker has accepted all. Raises BrokerUnavailable; some may have been accepted."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class ServiceBus:
+    """A Broker over `azure-servicebus`."""
+
+    def __init__(self, client: ServiceBusClient):
+        self._client = client
+        self._queues: dict[str, _QueueSender] = {}
+
+    @classmethod
+    def from_connection(cls, connection: str) -> "ServiceBus":
+        return cls(ServiceBusClient.from_connection_string(connection))
+
+    @classmethod
+    def from_identity(cls, namespace: str, credential: AsyncTokenCredential) -> "ServiceBus":
+        return cls(ServiceBusClient(namespace, credential))
+
+    async def send(self, messages: list[Outgoing]) -> None:
+        queues = {message.queue for message in messages}
+        if len(queues) == 1:
+            await self._sender(queues.pop()).send(messages)
+            return
+        per_queue = [[each for each in messages if each.queue == queue] for queue in sorted(queues)]
+        await asyncio.gather(*(self._sender(batch[0].queue).send(batch) for batch in per_queue))
+
+    async def close(self) -> None:
+        for sender in self._queues.values():
+            await sender.close()
+        await self._client.close()
+
+    def _sender(self, queue: str) -> "_QueueSender":
+        if queue not in self._queues:
+            self._queues[queue] = _QueueSender(self._client.get_queue_sender(queue), queue)
+        return self._queues[queue]
+
+
+class _QueueSender:
+    """Gathers what is waiting while the SDK is busy, and sends it as one batch."""
+
+    def __init__(self, sender: ServiceBusSender, queue: str):
+        self._sender = sender
+        self._queue = queue
+        self._waiting: list[tuple[list[Outgoing], asyncio.Future[None]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def send(self, messages: list[Outgoing]) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((messages, done))
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush())
+        await done
+
+    async def close(self) -> None:
+        if self._flushing is not None:
+            await asyncio.wait([self._flushing])
+        await self._sender.close()
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            round_, self._waiting = self._waiting, []
+            failure: BrokerUnavailable | None = None
+            try:
+                await self._send([message for messages, _ in round_ for message in messages])
+            except AzureError as error:
+                failure = BrokerUnavailable(f"queue {self._queue}: {type(error).__name__}")
+            for _, done in round_:
+                if done.done():
+                    continue  # its sender was cancelled meanwhile
+                if failure is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(failure)
+
+    async def _send(self, messages: list[Outgoing]) -> None:
+        """In as few batches as the size limit of a batch allows."""
+        batch: ServiceBusMessageBatch | None = None
+        for message in map(_to_sdk, messages):
+            if batch is None:
+                batch = await self._sender.create_message_batch()
+            try:
+                batch.add_message(message)
+            except ValueError:  # the batch is full
+                await self._sender.send_messages(batch, timeout=SEND_SECONDS)
+                batch = await self._sender.create_message_batch()
+                batch.add_message(message)
+        if batch is not None:
+            await self._sender.send_messages(batch, timeout=SEND_SECONDS)
+
+
+def _to_sdk(message: Outgoing) -> ServiceBusMessage:
+    return ServiceBusMessage(
+        message.body,
+        message_id=message.message_id,
+        content_type="application/json",
+        scheduled_enqueue_time_utc=message.at,
+        time_to_live=TIME_TO_LIVE,
+    )

@@ -1,0 +1,215 @@
+"""The checkpoint: where a slice of a run stands. Pure; storing it is `adapters/checkpoint_table.py`.
+
+Its position is (run, seq, attempt). A wake-up that is behind makes the miner send the current wake-up again,
+because the one that should have followed may never have been sent; anything older is ignored. Every transition
+below is written with If-Match, so of two workers that hold the same checkpoint one fails and reads again.
+"""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.errors import ErrorKind
+from shared.messages import Priority, StreamKey, WakeUp
+
+WHOLE = "all"
+"""Id of the only slice of a run that is not divided."""
+
+
+class RunState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    PARKED = "parked"
+    CANCELLED = "cancelled"
+
+
+class Standing(StrEnum):
+    """How a wake-up stands to the checkpoint it names."""
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class LoopGuard:
+    """Sees a source that repeats itself, remembering two cursors only.
+
+    `repeats` counts how often in a row the next cursor equals the current one. Longer cycles are met by Brent's
+    algorithm: `tortoise` is the cursor at the last power of two, and coming back to it is a lap.
+    """
+
+    repeats: int = 0
+    laps: int = 0
+    tortoise: str = ""
+
+    def advance(self, seq: int, current: str | None, following: str) -> "LoopGuard":
+        """`seq` counts pages from 0; `current` gave the page whose response named `following`."""
+        mark = _fingerprint(following)
+        repeated = current is not None and following == current
+        lapped = not repeated and mark == self.tortoise
+        power_of_two = (seq + 1) & seq == 0
+        return LoopGuard(
+            repeats=self.repeats + 1 if repeated else 0,
+            laps=self.laps + 1 if lapped else self.laps,
+            tortoise=mark if power_of_two and not lapped else self.tortoise,
+        )
+
+    def tripped(self, limit: int) -> bool:
+        return self.repeats >= limit or self.laps >= limit
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One slice of one run.
+
+    `next_seq` is the page to mine next, so it is also the number of pages committed. `staged_*` count what was
+    committed since delivery was last woken at once. `index_position` counts the rows of the dedupe index called
+    `index`; both outlive runs. Times are UTC; sizes are bytes of JSON.
+    """
+
+    key: StreamKey
+    run: str
+    started_at: datetime
+    slice: str = WHOLE
+    state: RunState = RunState.RUNNING
+    priority: Priority = Priority.NORMAL
+    next_seq: int = 0
+    attempt: int = 0
+    not_before: datetime | None = None
+    cursor: str | None = None
+    guard: LoopGuard = LoopGuard()
+    failures: int = 0
+    retries: int = 0
+    replays: int = 0
+    last_error_kind: ErrorKind | None = None
+    last_error: str = ""
+    reason: str = ""
+    records: int = 0
+    duplicates: int = 0
+    size: int = 0
+    staged_records: int = 0
+    staged_bytes: int = 0
+    index: str = ""
+    index_position: int = 0
+    updated_at: datetime | None = None
+    ended_at: datetime | None = None
+    etag: str | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is RunState.RUNNING
+
+    def wake_up(self) -> WakeUp:
+        """The wake-up that this checkpoint is waiting for."""
+        return WakeUp(
+            pipeline=self.key.pipeline,
+            stream=self.key.stream,
+            user=self.key.user,
+            run=self.run,
+            slice=self.slice,
+            seq=self.next_seq,
+            attempt=self.attempt,
+        )
+
+    def delivery_wake_up(self) -> WakeUp:
+        """The wake-up for delivering what has been committed up to now."""
+        return self.wake_up().model_copy(update={"kind": "deliver", "seq": max(self.next_seq - 1, 0), "attempt": 0})
+
+    def standing(self, wake_up: WakeUp) -> Standing:
+        """Decide what a wake-up means here; see the module docstring."""
+        if wake_up.run != self.run or self.state not in {RunState.RUNNING, RunState.DONE}:
+            return Standing.STALE
+        if self.is_open and wake_up.seq == self.next_seq and wake_up.attempt >= self.attempt:
+            return Standing.CURRENT
+        one_behind = self.next_seq - 1 <= wake_up.seq <= self.next_seq
+        return Standing.BEHIND if one_behind else Standing.STALE
+
+    @staticmethod
+    def begin(key: StreamKey, run: str, now: datetime, priority: Priority, index: str) -> "Checkpoint":
+        """The first run of a stream and user."""
+        return Checkpoint(key, run, now, priority=priority, index=index, updated_at=now)
+
+    def begin_again(self, run: str, now: datetime, priority: Priority, index: str) -> "Checkpoint":
+        """A new run; the dedupe index goes on where it has the same name."""
+        fresh = replace(Checkpoint.begin(self.key, run, now, priority, index), etag=self.etag)
+        return replace(fresh, index_position=self.index_position) if index == self.index else fresh
+
+    def committed(
+        self,
+        now: datetime,
+        cursor: str | None,
+        guard: LoopGuard,
+        *,
+        records: int,
+        duplicates: int,
+        size: int,
+        indexed: bool,
+    ) -> "Checkpoint":
+        """One page further. `cursor` None means that this was the last page: the run is done."""
+        done = cursor is None
+        return replace(
+            self,
+            state=RunState.DONE if done else RunState.RUNNING,
+            next_seq=self.next_seq + 1,
+            attempt=0,
+            not_before=None,
+            cursor=cursor,
+            guard=guard,
+            failures=0,
+            records=self.records + records,
+            duplicates=self.duplicates + duplicates,
+            size=self.size + size,
+            staged_records=self.staged_records + records,
+            staged_bytes=self.staged_bytes + size,
+            index_position=self.index_position + (1 if indexed else 0),
+            updated_at=now,
+            ended_at=now if done else None,
+        )
+
+    def delivery_woken(self) -> "Checkpoint":
+        """Nothing staged is waiting any more; the next staged page starts a new count."""
+        return replace(self, staged_records=0, staged_bytes=0)
+
+    def postponed(self, now: datetime, until: datetime) -> "Checkpoint":
+        """The same page later, under a new attempt: admission, a limit, a replay, the reconciler."""
+        return replace(self, attempt=self.attempt + 1, not_before=until, updated_at=now)
+
+    def failed(self, now: datetime, until: datetime, kind: ErrorKind, error: str) -> "Checkpoint":
+        """The same page later, with the evidence of why."""
+        return replace(
+            self.postponed(now, until),
+            failures=self.failures + 1,
+            retries=self.retries + 1,
+            last_error_kind=kind,
+            last_error=error,
+        )
+
+    def replayed(self, now: datetime, until: datetime) -> "Checkpoint":
+        """The same page later, because its wake-up was dead-lettered."""
+        return replace(self.postponed(now, until), replays=self.replays + 1)
+
+    def parked(self, now: datetime, reason: str, kind: ErrorKind | None, error: str) -> "Checkpoint":
+        """Stopped where it stands until somebody or something resumes it."""
+        return replace(
+            self,
+            state=RunState.PARKED,
+            reason=reason,
+            last_error_kind=kind or self.last_error_kind,
+            last_error=error or self.last_error,
+            not_before=None,
+            updated_at=now,
+        )
+
+    def resumed(self, now: datetime) -> "Checkpoint":
+        """Running again from the same page."""
+        running = replace(self.postponed(now, now), state=RunState.RUNNING, reason="", failures=0, replays=0)
+        return replace(running, guard=replace(self.guard, repeats=0, laps=0))
+
+    def cancelled(self, now: datetime, reason: str) -> "Checkpoint":
+        return replace(self, state=RunState.CANCELLED, reason=reason, updated_at=now, ended_at=now)
+
+
+def _fingerprint(cursor: str) -> str:
+    return hashlib.blake2b(cursor.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

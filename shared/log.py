@@ -1,0 +1,116 @@
+"""One canonical log line per invocation; secrets are removed on every handler.
+
+The line is JSON with fixed keys: function, what, the facts of its Outcome, ms.
+Secrets are known by value (every credential that was used is registered) and by pattern (bearer tokens,
+key=value pairs with a telling name), so that even a line of a library can't give one away.
+"""
+
+import json
+import logging
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from urllib.parse import quote, quote_plus
+
+from shared.outcome import Outcome
+
+LOGGER = logging.getLogger("headframe")
+
+HIDDEN = "[hidden]"
+SHORTEST = 6
+"""Characters; a shorter value would hide ordinary words."""
+
+REMEMBERED = 512
+"""Each is looked for in each line; far more than the credentials in use at one time."""
+
+CHATTY = ("azure", "uamqp", "httpx", "httpcore")
+"""Libraries that log each call at INFO; a line per call costs more than the call."""
+
+PATTERNS = (
+    re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"),
+    re.compile(
+        r"(?i)([\"']?(?:access_?token|refresh_?token|api_?key|client_?secret|password|authorization"
+        r"|sharedaccesskey|accountkey|sig)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&;,}]{4,}"
+    ),
+)
+
+_secrets: OrderedDict[str, None] = OrderedDict()
+
+
+def remember_secrets(values: Iterable[str]) -> None:
+    """From now on these values, plain or as part of a URL, are hidden wherever they would be logged."""
+    for value in values:
+        for form in {value, quote(value, safe=""), quote_plus(value)}:
+            if len(form) >= SHORTEST:
+                _secrets[form] = None
+                _secrets.move_to_end(form)
+    while len(_secrets) > REMEMBERED:
+        _secrets.popitem(last=False)
+
+
+def redacted(text: str) -> str:
+    """`text` without the remembered secrets and without whatever looks like one."""
+    for secret in _secrets:
+        if secret in text:
+            text = text.replace(secret, HIDDEN)
+    text = PATTERNS[0].sub(lambda found: f"{found.group(1)} {HIDDEN}", text)
+    return PATTERNS[1].sub(lambda found: f"{found.group(1)}{HIDDEN}", text)
+
+
+class RedactingFilter(logging.Filter):
+    """Rewrites a record so that no handler behind it sees a secret, in the message or in a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        hidden = redacted(text)
+        if hidden != text:
+            record.msg, record.args = hidden, None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = redacted(record.exc_text)
+            record.exc_info = None
+        return True
+
+
+def guard_handlers() -> None:
+    """Put the filter on every handler there is, and quieten the libraries; idempotent."""
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    handlers = [*logging.getLogger().handlers, *LOGGER.handlers]
+    for handler in handlers:
+        if not any(isinstance(each, RedactingFilter) for each in handler.filters):
+            handler.addFilter(RedactingFilter())
+
+
+class Invocation:
+    """Collects what the log line of one invocation says."""
+
+    def __init__(self) -> None:
+        self.outcome: Outcome | None = None
+
+
+@asynccontextmanager
+async def invocation(function: str) -> AsyncIterator[Invocation]:
+    """Log one line of JSON when the block ends, whichever way; an error goes on to the host."""
+    started, log = time.perf_counter(), Invocation()
+    try:
+        yield log
+    except Exception as error:
+        _write(function, Outcome("failed", error=f"{type(error).__name__}: {error}"), started, logging.ERROR)
+        raise
+    if log.outcome is not None:
+        _write(function, log.outcome, started, logging.INFO)
+
+
+def _write(function: str, outcome: Outcome, started: float, level: int) -> None:
+    facts = {name: value for name, value in outcome.facts.items() if value is not None}
+    line = {
+        "function": function,
+        "what": outcome.what,
+        **facts,
+        "ms": round((time.perf_counter() - started) * 1000, 1),
+    }
+    LOGGER.log(level, "%s", json.dumps(line, default=str))

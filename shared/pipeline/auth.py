@@ -1,0 +1,58 @@
+"""How one user's credential is attached to a request. Pure; the transport applies it after its origin check."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from shared.pipeline.spec import ApiKey, Bearer, HttpBasic, NoAuth, Pipeline
+from shared.pipeline.templates import Scopes, render
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Headers and query parameters that carry the credential; never shown."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
+    """Raises RequestRejected naming a credential that the user does not have."""
+    match pipeline.source.auth:
+        case Bearer(token=token):
+            return Attachment(headers=(("Authorization", f"Bearer {render(token, scopes)}"),))
+        case ApiKey(name=name, key=key, location="header"):
+            return Attachment(headers=((name, render(key, scopes)),))
+        case ApiKey(name=name, key=key):
+            return Attachment(query=((name, render(key, scopes)),))
+        case HttpBasic(username=username, password=password):
+            pair = f"{render(username, scopes)}:{render(password, scopes)}".encode()
+            return Attachment(headers=(("Authorization", f"Basic {base64.b64encode(pair).decode()}"),))
+        case NoAuth():
+            return Attachment()
+
+
+def without_secrets(url: str, secrets: Iterable[str]) -> str:
+    """A next link without the query parameters whose value is a credential.
+
+    Some APIs repeat the access token in their next links; a cursor is stored, so the token must not stay in it.
+    The rest of the link is kept byte for byte.
+    """
+    hidden = {secret for secret in secrets if secret}
+    parts = urlsplit(url)
+    if not any(value in hidden for _, value in parse_qsl(parts.query, keep_blank_values=True)):
+        return url
+    kept = [
+        pair
+        for pair in parts.query.split("&")
+        if not any(value in hidden for _, value in parse_qsl(pair, keep_blank_values=True))
+    ]
+    return urlunsplit(parts._replace(query="&".join(kept)))
+
+
+def with_query(url: str, query: Iterable[tuple[str, str]]) -> str:
+    """`url` with these parameters put behind its own."""
+    added = urlencode(list(query))
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, added))))) if added else url

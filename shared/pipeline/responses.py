@@ -1,0 +1,159 @@
+"""What a response means: a page of records, or one of the failures of `shared/errors.py`. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import jmespath
+
+from shared.errors import (
+    InvalidCredential,
+    MalformedResponse,
+    RateLimited,
+    RequestRejected,
+    SourceError,
+    TemporaryFailure,
+)
+from shared.pipeline.pagination import next_cursor
+from shared.pipeline.spec import Stream
+
+MAX_WAIT = 6 * 3600.0
+"""Seconds; a source that asks for more is asked again after this."""
+
+MAX_RECORDS = 10_000
+
+THROTTLING_CODES = frozenset({4, 17, 32, 613, *range(80_000, 80_015)})
+TRANSIENT_CODES = frozenset({1, 2})
+CREDENTIAL_CODES = frozenset({102, 190})
+"""Graph-like error codes, which arrive with status 200, 400 or 403 alike."""
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP response, read to its end. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The records of one page and where the next one starts (None: nowhere)."""
+
+    records: list[Record]
+    cursor: str | None
+
+
+def read_page(stream: Stream, cursor: str | None, response: Response, now: datetime) -> Page:
+    """Raises a SourceError that says what to do next; a broken body is never half-read."""
+    headers = dict(response.headers)
+    if not 200 <= response.status < 300:
+        raise _failure(response, stream, now)
+    body = _parsed(response)
+    if error := _error_inside(body, stream):
+        raise _classified(response.status, error, retry_after(headers, now))
+    records = _records(body, stream)
+    return Page(records, next_cursor(stream, cursor, body, headers, len(records)))
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait, from `Retry-After` (seconds, fractional too, or an HTTP date) or `X-RateLimit-Reset`.
+
+    Zero, negative and past values mean «now» and count as None, so that back-off takes over; absurd ones are
+    capped at MAX_WAIT.
+    """
+    wait = _seconds(headers.get("retry-after", ""), now)
+    if wait is None:
+        wait = _until_epoch(headers.get("x-ratelimit-reset", ""), now)
+    return min(wait, MAX_WAIT) if wait is not None and wait > 0 else None
+
+
+def _seconds(value: str, now: datetime) -> float | None:
+    if not value.strip():
+        return None
+    try:
+        wait = float(value)
+        return wait if wait == wait else None
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, IndexError, TypeError):
+        return None
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+
+
+def _until_epoch(value: str, now: datetime) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number - now.timestamp() if number > 1e9 else number
+
+
+def _failure(response: Response, stream: Stream, now: datetime) -> SourceError:
+    try:
+        error = _error_inside(_parsed(response), stream) or {}
+    except MalformedResponse:
+        error = {}
+    return _classified(response.status, error, retry_after(response.headers, now))
+
+
+def _classified(status: int, error: Record, wait: float | None) -> SourceError:
+    """One failure from status and error body; the body's code counts more than the status."""
+    code = error.get("code")
+    said = f"status {status}" + (f", code {code}" if isinstance(code, (int, str)) else "")
+    if code in THROTTLING_CODES or status == 429 or (status == 403 and wait is not None):
+        return RateLimited(f"throttled: {said}", wait)
+    if code in CREDENTIAL_CODES or status in {401, 403}:
+        return InvalidCredential(f"the credential was refused: {said}")
+    if code in TRANSIENT_CODES or status >= 500 or status in {408, 425}:
+        return TemporaryFailure(f"the source failed: {said}", wait)
+    if 200 <= status < 300:
+        return TemporaryFailure(f"an error inside {said}", wait)
+    return RequestRejected(f"the source refused the request: {said}")
+
+
+def _parsed(response: Response) -> Any:
+    try:
+        return json.loads(response.body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        kind = response.headers.get("content-type", "no content type").split(";")[0]
+        raise MalformedResponse(
+            f"status {response.status} with {len(response.body)} bytes of {kind} that are not JSON"
+        ) from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _error_inside(body: Any, stream: Stream) -> Record | None:
+    """The error object of a body, if it has one: at `error_path`, or at `error` where the records are missing."""
+    if stream.error_path is not None:
+        found = jmespath.search(stream.error_path, body)
+        return _as_error(found) if found else None
+    if not isinstance(body, dict) or not body.get("error"):
+        return None
+    has_records = stream.records is not None and jmespath.search(stream.records, body) is not None
+    return None if has_records else _as_error(body["error"])
+
+
+def _as_error(found: Any) -> Record:
+    return found if isinstance(found, dict) else {"message": found}
+
+
+def _records(body: Any, stream: Stream) -> list[Record]:
+    found = body if stream.records is None else jmespath.search(stream.records, body)
+    where = stream.records or "body"
+    if not isinstance(found, list):
+        raise MalformedResponse(f"{where}: found {type(found).__name__}, allowed: a list of records")
+    if len(found) > MAX_RECORDS:
+        raise MalformedResponse(f"{where}: found {len(found)} records, allowed: {MAX_RECORDS} a page")
+    return [record if isinstance(record, dict) else {"value": record} for record in found]

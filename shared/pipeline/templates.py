@@ -1,0 +1,28 @@
+"""Plain substitution of `{user.id}`, `{params.x}` and, in `auth` only, `{credentials.x}`. No expressions."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from shared.errors import RequestRejected
+from shared.pipeline.spec import PLACEHOLDER
+
+Scopes = Mapping[str, Mapping[str, Any]]
+
+
+def render(template: str, scopes: Scopes, *, for_path: bool = False) -> str:
+    """The template with its placeholders filled; with `for_path` each value is one URL path segment.
+
+    Raises RequestRejected naming the placeholder when the user has no such value; never a value.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        scope, name = match.groups()
+        values = scopes.get(scope, {})
+        if name not in values:
+            raise RequestRejected(f"the user has no value for {{{scope}.{name}}}")
+        text = str(values[name])
+        return quote(text, safe="") if for_path else text
+
+    return PLACEHOLDER.sub(fill, template)

@@ -1,0 +1,133 @@
+"""The collaborators of one process, made once and handed to every use case as arguments."""
+
+import asyncio
+import os
+import random as random_module
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from shared.adapters.admission_table import AdmissionTable
+from shared.adapters.azure_clients import AzureClients, open_clients
+from shared.adapters.checkpoint_table import CheckpointTable
+from shared.adapters.credential_cipher import CredentialCipher
+from shared.adapters.delivery_table import DeliveryTable
+from shared.adapters.local_folder import LocalFolder
+from shared.adapters.objects import ObjectStore
+from shared.adapters.open_run_table import OpenRunTable
+from shared.adapters.parked_table import ParkedTable
+from shared.adapters.schedule_table import ScheduleTable
+from shared.adapters.service_bus import Broker, Outgoing
+from shared.adapters.source_http import Source, SourceHttp
+from shared.adapters.user_table import UserTable
+from shared.log import guard_handlers
+from shared.messages import Priority, WakeUp
+from shared.pipeline.loader import load_folder
+from shared.pipeline.spec import Pipeline
+from shared.settings import Settings
+
+TABLES = ("streams", "users", "openruns", "parked", "schedules", "control")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything outside, and time and chance. Nothing here remembers anything about a run."""
+
+    settings: Settings
+    pipelines: dict[str, Pipeline]
+    checkpoints: CheckpointTable
+    deliveries: DeliveryTable
+    users: UserTable
+    open_runs: OpenRunTable
+    parked: ParkedTable
+    admission: AdmissionTable
+    schedules: ScheduleTable
+    broker: Broker
+    source: Source
+    output: ObjectStore
+    now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random_module.random
+    closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=(), repr=False)
+
+    def queue_of(self, wake_up: WakeUp, priority: Priority = Priority.NORMAL) -> str:
+        """Delivery has one queue, whatever the priority of the pipeline."""
+        if wake_up.kind == "deliver":
+            return self.settings.queue_deliver
+        return {
+            Priority.HIGH: self.settings.queue_mine_high,
+            Priority.NORMAL: self.settings.queue_mine,
+            Priority.LOW: self.settings.queue_mine_low,
+        }[priority]
+
+    def outgoing(self, wake_up: WakeUp, priority: Priority = Priority.NORMAL, at: datetime | None = None) -> Outgoing:
+        return Outgoing(self.queue_of(wake_up, priority), wake_up.encode(), wake_up.message_id, at)
+
+    async def send(self, wake_up: WakeUp, priority: Priority = Priority.NORMAL, at: datetime | None = None) -> None:
+        """Raises BrokerUnavailable."""
+        await self.broker.send([self.outgoing(wake_up, priority, at)])
+
+    async def close(self) -> None:
+        for close in self.closers:
+            await close()
+
+
+async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | None = None) -> Services:
+    """Connect to everything the settings name; `pipelines` instead of those of PIPELINES_DIR.
+
+    Raises BadInput for what a person can mend, StorageUnavailable where the tables can't be reached.
+    """
+    guard_handlers()
+    loaded = load_folder(Path(settings.pipelines_dir)) if pipelines is None else pipelines
+    cipher = CredentialCipher(settings.credential_keys)
+    clients = open_clients(settings)
+    source = SourceHttp(settings.request_seconds, settings.client_idle_seconds, settings.client_limit)
+    try:
+        tables = {name: await clients.tables.open(name) for name in TABLES}
+    except BaseException:
+        await clients.close()
+        raise
+    pages = clients.container("pages")
+    return Services(
+        settings=settings,
+        pipelines=loaded,
+        checkpoints=CheckpointTable(tables["streams"], pages),
+        deliveries=DeliveryTable(tables["streams"], pages),
+        users=UserTable(tables["users"], cipher),
+        open_runs=OpenRunTable(tables["openruns"]),
+        parked=ParkedTable(tables["parked"]),
+        schedules=ScheduleTable(tables["schedules"]),
+        admission=AdmissionTable(tables["control"], utc_now),
+        broker=clients.bus,
+        source=source,
+        output=_output(settings.output, clients),
+        closers=(source.close, clients.close),
+    )
+
+
+def _output(address: str, clients: AzureClients) -> ObjectStore:
+    if address.startswith("blob://"):
+        return clients.container(address.removeprefix("blob://"))
+    return LocalFolder(Path(unquote(urlsplit(address).path)))
+
+
+_opened: dict[int, asyncio.Task[Services]] = {}
+
+
+async def services() -> Services:
+    """The services of this process's event loop, opened at the first call.
+
+    One function instance runs on one loop; an SDK client can't move to another.
+    """
+    loop = asyncio.get_running_loop()
+    task = _opened.get(id(loop))
+    if task is None or task.get_loop() is not loop or (task.done() and (task.cancelled() or task.exception())):
+        task = loop.create_task(open_services(Settings.read(os.environ)))
+        _opened[id(loop)] = task
+    return await asyncio.shield(task)

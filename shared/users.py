@@ -1,0 +1,46 @@
+"""A user: whose credential mines."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class UserState(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`credentials` and `params` are what templates in a pipeline file may name.
+
+    `rejected` names the pipelines whose source has refused the credential since it was put in; putting in a new
+    one clears it. Credentials never show in `repr`.
+    """
+
+    id: str
+    credentials: dict[str, str] = field(default_factory=dict, repr=False)
+    params: dict[str, Any] = field(default_factory=dict)
+    state: UserState = UserState.ACTIVE
+    expires_at: datetime | None = None
+    rejected: frozenset[str] = frozenset()
+    etag: str | None = field(default=None, compare=False, repr=False)
+
+    def why_not(self, pipeline: str, needed: frozenset[str], now: datetime) -> str | None:
+        """Reason why this user can't be mined by `pipeline` now, or None.
+
+        `needed` are the names of the credentials that the pipeline file refers to.
+        """
+        if self.state is UserState.PAUSED:
+            return "user_paused"
+        if missing := sorted(needed - self.credentials.keys()):
+            return f"credential_missing:{','.join(missing)}"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "credential_expired"
+        if pipeline in self.rejected:
+            return "invalid_credential"
+        return None
+
+    def with_rejection(self, pipeline: str) -> "User":
+        return replace(self, rejected=self.rejected | {pipeline})
