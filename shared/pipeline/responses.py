@@ -57,7 +57,7 @@ def read_page(stream: Stream, cursor: str | None, response: Response, now: datet
         raise _failure(response, stream, now)
     body = _parsed(response)
     if error := _error_inside(body, stream):
-        raise _classified(response.status, error, retry_after(headers, now))
+        raise _classified(response, error, now)
     records = _records(body, stream)
     return Page(records, next_cursor(stream, cursor, body, headers, len(records)))
 
@@ -71,6 +71,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     wait = _seconds(headers.get("retry-after", ""), now)
     if wait is None:
         wait = _until_epoch(headers.get("x-ratelimit-reset", ""), now)
+    return _capped(wait)
+
+
+def _capped(wait: float | None) -> float | None:
     return min(wait, MAX_WAIT) if wait is not None and wait > 0 else None
 
 
@@ -102,21 +106,23 @@ def _failure(response: Response, stream: Stream, now: datetime) -> SourceError:
         error = _error_inside(_parsed(response), stream) or {}
     except MalformedResponse:
         error = {}
-    return _classified(response.status, error, retry_after(response.headers, now))
+    return _classified(response, error, now)
 
 
-def _classified(status: int, error: Record, wait: float | None) -> SourceError:
+def _classified(response: Response, error: Record, now: datetime) -> SourceError:
     """One failure from status and error body; the body's code counts more than the status."""
-    code = error.get("code")
+    status, code, headers = response.status, error.get("code"), response.headers
     said = f"status {status}" + (f", code {code}" if isinstance(code, (int, str)) else "")
-    if code in THROTTLING_CODES or status == 429 or (status == 403 and wait is not None):
-        return RateLimited(f"throttled: {said}", wait)
+    exhausted = headers.get("retry-after") or headers.get("x-ratelimit-remaining") == "0"
+    if code in THROTTLING_CODES or status == 429 or (status == 403 and exhausted):
+        return RateLimited(f"throttled: {said}", retry_after(headers, now))
     if code in CREDENTIAL_CODES or status in {401, 403}:
         return InvalidCredential(f"the credential was refused: {said}")
+    asked = _capped(_seconds(headers.get("retry-after", ""), now))
     if code in TRANSIENT_CODES or status >= 500 or status in {408, 425}:
-        return TemporaryFailure(f"the source failed: {said}", wait)
+        return TemporaryFailure(f"the source failed: {said}", asked)
     if 200 <= status < 300:
-        return TemporaryFailure(f"an error inside {said}", wait)
+        return TemporaryFailure(f"an error inside {said}", asked)
     return RequestRejected(f"the source refused the request: {said}")
 
 

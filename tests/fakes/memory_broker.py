@@ -33,7 +33,7 @@ class Delivered:
 
 @dataclass
 class MemoryBroker:
-    """`now` is the clock of the test. `away` makes sends fail; `lose_next_answer` accepts a send, loses the answer."""
+    """`away` makes sends fail; `lose_next_answer` accepts a send, loses the answer."""
 
     clock: "Clock"
     window: timedelta = timedelta(minutes=1)
