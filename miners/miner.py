@@ -140,8 +140,8 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
         indexed=bool(sifted.learned),
     )
     deliver_at = delivery_due(before, after, services.settings, now)
-    if deliver_at == now:
-        after = after.delivery_woken()
+    if deliver_at is not None:
+        after = after.delivery_woken() if deliver_at == now else after.staging_since(now)
     committed = await services.checkpoints.commit(after, _staged(before, sifted, lines, now), sifted.learned)
     cache.advance(committed, sifted.learned)
     await services.broker.send(_followers(committed, deliver_at, services))
@@ -189,13 +189,18 @@ def _staged(before: Checkpoint, sifted: Sifted, lines: bytes, now: datetime) -> 
 
 
 def delivery_due(before: Checkpoint, after: Checkpoint, settings: Settings, now: datetime) -> datetime | None:
-    """When delivery is to be woken because of this commit: `now`, later, or not at all. Pure."""
+    """When delivery is to be woken because of this commit: `now`, later, or not at all. Pure.
+
+    A timed wake-up is asked for by the first staged page, and again by the first page that may come too late for it.
+    """
     if not after.staged_records:
         return None
     full = after.staged_records >= settings.delivery_records or after.staged_bytes >= settings.delivery_bytes
     if full or not after.is_open:
         return now
-    return now + timedelta(seconds=settings.delivery_seconds) if not before.staged_records else None
+    wait = timedelta(seconds=settings.delivery_seconds)
+    still_to_come = before.staged_since is not None and now < before.staged_since + wait - SOON
+    return None if still_to_come else now + wait
 
 
 def _followers(committed: Checkpoint, deliver_at: datetime | None, services: Services) -> list[Outgoing]:

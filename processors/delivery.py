@@ -17,7 +17,7 @@ from itertools import takewhile
 from processors.dead_letters import Letter, park_message
 from processors.records import decompressed
 from shared.adapters.checkpoint_table import CommittedPage
-from shared.adapters.delivery_table import Delivery, Plan
+from shared.adapters.delivery_table import MAX_PAGES, Delivery, Plan
 from shared.errors import AlreadyExists, Conflict, ErrorKind, MalformedMessage, OutputUnavailable
 from shared.messages import StreamKey, WakeUp
 from shared.outcome import Outcome
@@ -65,19 +65,26 @@ async def deliver_stream(wake_up: WakeUp, services: Services) -> Outcome:
 
 
 async def _drain(delivery: Delivery, deadline: datetime, services: Services) -> Delivery:
-    """Plan after plan until nothing waits or the time is over."""
+    """Plan after plan until nothing waits or the time is over.
+
+    Pages that are committed after the last look are not looked for: each asked for a delivery of its own.
+    """
+    waiting: list[CommittedPage] = []
+    may_be_more = True
     while services.now() <= deadline:
         try:
             if delivery.plan is None:
-                waiting = await services.deliveries.waiting(delivery.key)
+                if not waiting and may_be_more:
+                    waiting = await services.deliveries.waiting(delivery.key)
+                    may_be_more = len(waiting) == MAX_PAGES
                 if not waiting:
                     return delivery
-                delivery = await services.deliveries.write(
-                    delivery.planned(next_plan(delivery.key, waiting, _limits(services)))
-                )
+                plan = next_plan(delivery.key, waiting, _limits(services))
+                delivery = await services.deliveries.write(delivery.planned(plan))
+                waiting = waiting[plan.pages :]
             delivery = await _carry_out(delivery, services)
         except Conflict:  # somebody else delivers here too: see what is left
-            delivery = await services.deliveries.read(delivery.key)
+            delivery, waiting, may_be_more = await services.deliveries.read(delivery.key), [], True
     return delivery
 
 

@@ -65,8 +65,9 @@ class Checkpoint:
     """One slice of one run.
 
     `next_seq` is the page to mine next, so it is also the number of pages committed. `staged_*` count what was
-    committed since delivery was last woken at once. `index_position` counts the rows of the dedupe index called
-    `index`; both outlive runs. Times are UTC; sizes are bytes of JSON.
+    committed since delivery was last woken at once; `staged_since` is when its last timed wake-up was asked for.
+    `index_position` counts the rows of the dedupe index called `index`; both outlive runs. Times are UTC; sizes are
+    bytes of JSON.
     """
 
     key: StreamKey
@@ -91,6 +92,7 @@ class Checkpoint:
     size: int = 0
     staged_records: int = 0
     staged_bytes: int = 0
+    staged_since: datetime | None = None
     index: str = ""
     index_position: int = 0
     updated_at: datetime | None = None
@@ -170,7 +172,11 @@ class Checkpoint:
 
     def delivery_woken(self) -> "Checkpoint":
         """Nothing staged is waiting any more; the next staged page starts a new count."""
-        return replace(self, staged_records=0, staged_bytes=0)
+        return replace(self, staged_records=0, staged_bytes=0, staged_since=None)
+
+    def staging_since(self, now: datetime) -> "Checkpoint":
+        """A delivery has been scheduled for what is staged from now on."""
+        return replace(self, staged_since=now)
 
     def postponed(self, now: datetime, until: datetime) -> "Checkpoint":
         """The same page later, under a new attempt: admission, a limit, a replay, the reconciler."""

@@ -74,6 +74,18 @@ async def resume(checkpoint: Checkpoint, services: Services) -> Checkpoint:
     return resumed
 
 
+async def cancel(checkpoint: Checkpoint, reason: str, services: Services) -> Checkpoint:
+    """End a run for good: wake-ups that are still under way find it ended. What was committed is still delivered.
+
+    Raises Conflict.
+    """
+    written = await services.checkpoints.replace(checkpoint.cancelled(services.now(), reason))
+    await services.parked.remove(parked_id(checkpoint))
+    if written.records:
+        await services.send(written.delivery_wake_up())
+    return written
+
+
 async def deliver_again(wake_up: WakeUp, services: Services, at: datetime | None = None) -> None:
     """A new delivery wake-up for a stream and user, under a new message id. Raises Conflict."""
     delivery = await services.deliveries.read(wake_up.key)
