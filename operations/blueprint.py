@@ -10,7 +10,7 @@ from shared.services import services
 blueprint = func.Blueprint()
 
 
-@blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@blueprint.route(trigger_arg_name="request", route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(request: func.HttpRequest) -> func.HttpResponse:
     outcome = await look(await services())
     body = json.dumps({"status": outcome.what, **outcome.facts})

@@ -1,0 +1,120 @@
+"""`python -m bench`: 200 users × 10 pages × 100 records through the whole local stack, at 0 and 100 ms latency.
+
+Every part is the real one of `headframe mine`: Azurite, the Service Bus emulator, the local host with its worker. The
+source is a mock that is never the bottleneck. CPU is user and system time of each part from its start, start-up
+included; wall time is that of the mining.
+"""
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.cpu import CpuSampler
+from devtools.cli.mine import Job, mine
+from devtools.cli.progress import Display
+from devtools.cli.users_file import UsersFile
+from devtools.stand_ins.data_folder import DataFolder
+from shared.pipeline.loader import load_folder
+from shared.users import User
+
+PIPELINES = Path(__file__).parent / "pipelines"
+PARTS = {"worker": "worker", "host": "host", "service_bus": "emulator", "azurite": "Azurite"}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    users: int
+    pages: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`cpu` is seconds by part of the stack."""
+
+    latency_ms: float
+    pages: int
+    records: int
+    wall: float
+    cpu: dict[str, float]
+
+    def row(self) -> str:
+        per_page = [f"{self.cpu.get(part, 0) / self.pages * 1000:8.1f}" for part in PARTS]
+        return f"{self.latency_ms:7.0f} {self.pages:6} {self.wall:7.1f} {self.pages / self.wall:8.1f} " + " ".join(
+            per_page
+        )
+
+
+HEADER = "latency  pages    wall  pages/s " + " ".join(f"{title:>8}" for title in PARTS.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--users", type=int, default=200)
+    parser.add_argument("--pages", type=int, default=10, help="pages per user")
+    parser.add_argument("--records", type=int, default=100, help="records per page")
+    parser.add_argument("--latency-ms", type=float, nargs="+", default=[0, 100], help="of the mock API, one run each")
+    arguments = parser.parse_args()
+    work = Work(arguments.users, arguments.pages, arguments.records)
+    print(f"{work.users} users x {work.pages} pages x {work.records} records; ms of CPU per page by process")
+    print(HEADER)
+    results = [measure(work, latency) for latency in arguments.latency_ms]
+    complete = all(result.records == work.users * work.pages * work.records for result in results)
+    print("every record delivered" if complete else f"records delivered: {[result.records for result in results]}")
+    return 0 if complete else 1
+
+
+def measure(work: Work, latency_ms: float) -> Result:
+    """One run on an empty data folder; prints its row."""
+    with tempfile.TemporaryDirectory() as place, mock_api(work, latency_ms, Path(place)) as port:
+        output = Path(place) / "output"
+        job = Job(PIPELINES, load_folder(PIPELINES), users(work, port, Path(place)), output)
+        display = Display(Console(stderr=True))
+        with DataFolder.opened(Path(place) / "data") as folder, CpuSampler(lambda: pids(folder)) as sampler:
+            with display.running():
+                summary = mine(job, folder, display)
+        lines = sum(file.read_bytes().count(b"\n") for file in output.rglob("*.jsonl"))
+        result = Result(latency_ms, summary.pages, lines, summary.seconds, sampler.seconds())
+    print(result.row(), flush=True)
+    return result
+
+
+def users(work: Work, port: int, place: Path) -> UsersFile:
+    base = {"base_url": f"http://127.0.0.1:{port}"}
+    found = [User(f"user{number:05}", {"token": f"token-{number}"}, base) for number in range(work.users)]
+    return UsersFile(place / "users", {user.id: user for user in found})
+
+
+def pids(folder: DataFolder) -> dict[str, int]:
+    """The processes of the stack that run now."""
+    running = {name: folder.running(name) for name in folder.recorded()}
+    return {name: server.pid for name, server in running.items() if server is not None}
+
+
+@contextlib.contextmanager
+def mock_api(work: Work, latency_ms: float, place: Path) -> Iterator[int]:
+    port_file = place / "mock_api.port"
+    options = ["--pages", str(work.pages), "--records", str(work.records), "--latency-ms", str(latency_ms)]
+    command = [sys.executable, "-m", "bench.mock_api", *options, "--port-file", str(port_file)]
+    process = subprocess.Popen(command)
+    try:
+        while not port_file.exists() and process.poll() is None:
+            time.sleep(0.02)
+        yield int(port_file.read_text())
+    finally:
+        process.terminate()
+        process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
