@@ -26,7 +26,7 @@ from shared.pipeline.loader import load_folder
 from shared.users import User
 
 PIPELINES = Path(__file__).parent / "pipelines"
-PARTS = {"worker": "worker", "host": "host", "service_bus": "emulator", "azurite": "Azurite"}
+PARTS = {"worker": "worker", "host": "host", "service-bus": "emulator", "azurite": "Azurite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def measure(work: Work, latency_ms: float) -> Result:
     """One run on an empty data folder; prints its row."""
     with tempfile.TemporaryDirectory() as place, mock_api(work, latency_ms, Path(place)) as port:
         output = Path(place) / "output"
-        job = Job(PIPELINES, load_folder(PIPELINES), users(work, port, Path(place)), output)
+        job = Job(PIPELINES, load_folder(PIPELINES), users(work, port), output)
         display = Display(Console(stderr=True))
         with DataFolder.opened(Path(place) / "data") as folder, CpuSampler(lambda: pids(folder)) as sampler:
             with display.running():
@@ -89,10 +89,10 @@ def measure(work: Work, latency_ms: float) -> Result:
     return result
 
 
-def users(work: Work, port: int, place: Path) -> UsersFile:
+def users(work: Work, port: int) -> UsersFile:
     base = {"base_url": f"http://127.0.0.1:{port}"}
     found = [User(f"user{number:05}", {"token": f"token-{number}"}, base) for number in range(work.users)]
-    return UsersFile(place / "users", {user.id: user for user in found})
+    return UsersFile({user.id: user for user in found}, {})
 
 
 def pids(folder: DataFolder) -> dict[str, int]:

@@ -94,7 +94,7 @@ def _line(record: Record, tail: str) -> str:
 
 
 def _key_hash(record: Record, paths: tuple[str, ...]) -> bytes | None:
-    parts = [jmespath.search(path, record) for path in paths]
+    parts = [record.get(path) if path.isidentifier() else jmespath.search(path, record) for path in paths]
     if any(part is None for part in parts):
         return None
     texts = [part if isinstance(part, str) else json.dumps(part, sort_keys=True) for part in parts]
