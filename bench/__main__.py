@@ -80,9 +80,9 @@ def measure(work: Work, latency_ms: float) -> Result:
         output = Path(place) / "output"
         job = Job(PIPELINES, load_folder(PIPELINES), users(work, port), output)
         display = Display(Console(stderr=True))
-        with DataFolder.opened(Path(place) / "data") as folder, CpuSampler(lambda: pids(folder)) as sampler:
-            with display.running():
-                summary = mine(job, folder, display)
+        data = DataFolder.opened(Path(place) / "data")
+        with data as folder, CpuSampler(lambda: pids(folder)) as sampler, display.running():
+            summary = mine(job, folder, display)
         lines = sum(file.read_bytes().count(b"\n") for file in output.rglob("*.jsonl"))
         result = Result(latency_ms, summary.pages, lines, summary.seconds, sampler.seconds())
     print(result.row(), flush=True)

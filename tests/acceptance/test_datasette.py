@@ -53,6 +53,15 @@ def mined(output: Path) -> list[list[str]]:
     return items
 
 
+def kill_on_the_way(command: list[str], output: Path, objects: int) -> None:
+    """Start mining and kill its process group when the output has so many objects."""
+    process = subprocess.Popen(command, start_new_session=True)
+    wait_until(lambda: process.poll() is not None or len(list(output.rglob("*.jsonl"))) >= objects, seconds=300)
+    assert process.poll() is None, "mining ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def assert_exactly(found: list[list[str]], truth: list[list[str]]) -> None:
     """Nothing missing, nothing extra, nothing twice: compared by owner, key and content."""
     have, want = Counter(map(tuple, found)), Counter(map(tuple, truth))
@@ -73,10 +82,6 @@ def test_a_mine_that_is_killed_again_and_again_loses_and_doubles_nothing(dataset
     command = mine_command(datasette, tmp_path, page_size=100)
     output = tmp_path / "output"
     for objects in KILL_AT:
-        process = subprocess.Popen(command, start_new_session=True)
-        wait_until(lambda: process.poll() is not None or len(list(output.rglob("*.jsonl"))) >= objects, seconds=300)
-        assert process.poll() is None, "mining ended before it could be killed"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill_on_the_way(command, output, objects)
     subprocess.run(command, check=True, timeout=600)
     assert_exactly(mined(output), datasette.truth("db"))
