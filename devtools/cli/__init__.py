@@ -1,0 +1,22 @@
+"""The `headframe` command.
+
+app           the commands and their help; errors become one line and an exit status
+mine          headframe mine
+demo          headframe demo
+start         headframe start and stop
+users         headframe users
+status        headframe status
+dead_letters  headframe dead-letters
+connection    which tables a command talks to: those of a data folder, or those the settings name
+session       what `mine` remembers to go on after it was killed
+users_file    the JSON Lines of --users
+watching      how far the runs are
+queue_depth   what waits in the broker
+progress      shows both while it happens
+summary       what comes out in the end
+terminal      standard output and standard error
+"""
+
+from devtools.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,80 @@
+"""How far the runs of a set of streams and users are, seen from the tables."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.checkpoint import Checkpoint, RunState
+from shared.messages import StreamKey
+from shared.services import Services
+
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`pages`, `records` and `retries` are those of the runs looked at; `finished` says that nothing is left."""
+
+    users: int
+    users_done: int = 0
+    runs_open: int = 0
+    pages: int = 0
+    records: int = 0
+    retries: int = 0
+    parked: int = 0
+    undelivered: int = 0
+    finished: bool = False
+
+
+class Watch:
+    """Looks again and again; what was seen delivered is not looked for again."""
+
+    def __init__(self, services: Services, keys: Collection[StreamKey], tick: datetime):
+        self._services = services
+        self._keys = frozenset(keys)
+        self._streams = {(key.pipeline, key.stream) for key in keys}
+        self._users = {key.user for key in keys}
+        self._tick = tick
+        self._delivered: set[tuple[StreamKey, str]] = set()
+
+    async def look(self) -> Progress:
+        """Raises StorageError."""
+        started = await self._all_started()
+        checkpoints = await self.checkpoints()
+        ended = [each for each in checkpoints if not each.is_open]
+        waiting = await self._undelivered(ended)
+        unfinished = {each.key.user for each in checkpoints if each.is_open} | {key.user for key in waiting}
+        runs_open = len(checkpoints) - len(ended)
+        return Progress(
+            users=len(self._users),
+            users_done=len(self._users - unfinished) if started else 0,
+            runs_open=runs_open,
+            pages=sum(each.next_seq for each in checkpoints),
+            records=sum(each.records for each in checkpoints),
+            retries=sum(each.retries for each in checkpoints),
+            parked=sum(each.state is RunState.PARKED for each in checkpoints),
+            undelivered=len(waiting),
+            finished=started and not runs_open and not waiting,
+        )
+
+    async def checkpoints(self) -> list[Checkpoint]:
+        return [each for each in await self._services.checkpoints.all() if each.key in self._keys]
+
+    async def _all_started(self) -> bool:
+        """Whether the scheduler has gone through all users for the moment that was asked for."""
+        schedules = [await self._services.schedules.read(*stream) for stream in self._streams]
+        return all(each.finished and each.tick is not None and each.tick >= self._tick for each in schedules)
+
+    async def _undelivered(self, ended: list[Checkpoint]) -> list[StreamKey]:
+        """Ended runs with committed pages that are not in the output yet."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def waits(checkpoint: Checkpoint) -> bool:
+            async with gate:
+                return await self._services.checkpoints.has_pages(checkpoint.key)
+
+        unsure = [each for each in ended if (each.key, each.run) not in self._delivered]
+        answers = await asyncio.gather(*map(waits, unsure))
+        self._delivered |= {(each.key, each.run) for each, waiting in zip(unsure, answers, strict=True) if not waiting}
+        return [each.key for each, waiting in zip(unsure, answers, strict=True) if waiting]
