@@ -53,6 +53,8 @@ async def deliver_stream(wake_up: WakeUp, services: Services) -> Outcome:
     started = services.now()
     delivery = await services.deliveries.read(wake_up.key)
     if delivery.not_before is not None and delivery.not_before > started + SOON and wake_up.attempt < delivery.attempt:
+        # The wake-up that is to come may never have been sent; if it was, this one is dropped as its duplicate.
+        await services.send(wake_up.model_copy(update={"attempt": delivery.attempt}), at=delivery.not_before)
         return Outcome("waiting", failures=delivery.failures)
     totals = delivery.records, delivery.objects
     try:
@@ -84,7 +86,10 @@ async def _drain(delivery: Delivery, deadline: datetime, services: Services) -> 
                 waiting = waiting[plan.pages :]
             delivery = await _carry_out(delivery, services)
         except Conflict:  # somebody else delivers here too: see what is left
-            delivery, waiting, may_be_more = await services.deliveries.read(delivery.key), [], True
+            found = await services.deliveries.read(delivery.key)
+            if found.etag == delivery.etag and found.plan is not None:
+                raise OutputUnavailable(f"{found.plan.name}: pages of this plan are missing") from None
+            delivery, waiting, may_be_more = found, [], True
     return delivery
 
 
