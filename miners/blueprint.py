@@ -5,7 +5,7 @@ import azure.functions as func
 from miners.miner import mine as mine_page
 from miners.reconciler import reconcile as reconcile_runs
 from miners.scheduler import schedule as schedule_runs
-from processors.blueprint import letter_of
+from processors.blueprint import letter_of, queue_trigger
 from processors.dedupe import SeenCache
 from shared.log import invocation
 from shared.services import services
@@ -28,17 +28,17 @@ async def reconcile(timer: func.TimerRequest) -> None:
         log.outcome = await reconcile_runs(await services())
 
 
-@blueprint.service_bus_queue_trigger(arg_name="message", queue_name="%QUEUE_MINE_HIGH%", connection="SERVICE_BUS")
+@queue_trigger(blueprint, "%QUEUE_MINE_HIGH%")
 async def mine_high(message: func.ServiceBusMessage) -> None:
     await _mine(message, "queue_mine_high")
 
 
-@blueprint.service_bus_queue_trigger(arg_name="message", queue_name="%QUEUE_MINE%", connection="SERVICE_BUS")
+@queue_trigger(blueprint, "%QUEUE_MINE%")
 async def mine(message: func.ServiceBusMessage) -> None:
     await _mine(message, "queue_mine")
 
 
-@blueprint.service_bus_queue_trigger(arg_name="message", queue_name="%QUEUE_MINE_LOW%", connection="SERVICE_BUS")
+@queue_trigger(blueprint, "%QUEUE_MINE_LOW%")
 async def mine_low(message: func.ServiceBusMessage) -> None:
     await _mine(message, "queue_mine_low")
 

@@ -21,13 +21,13 @@ from processors.dedupe import SeenCache
 from processors.records import Sifted, compressed, output_lines, sift
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.service_bus import Outgoing
-from shared.checkpoint import Checkpoint, LoopGuard, Standing
+from shared.checkpoint import Checkpoint, Standing
 from shared.errors import Conflict, CursorLoop, InvalidCredential, MalformedMessage, PageLimit, SourceError
 from shared.log import redacted, remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
 from shared.pipeline.auth import attachment, without_secrets
-from shared.pipeline.requests import page_request
+from shared.pipeline.requests import page_request, resolved
 from shared.pipeline.responses import Page, read_page
 from shared.pipeline.spec import HeaderLink, JsonLink, Pipeline, Stream
 from shared.pipeline.templates import Scopes
@@ -35,7 +35,7 @@ from shared.retries import next_wait
 from shared.runs import LONGEST_ERROR, park, postpone, send_current, write_and_send
 from shared.services import Services
 from shared.settings import Settings
-from shared.users import User
+from shared.users import User, explained
 
 SOON = timedelta(seconds=2)
 """A wait up to this is waited out; a longer one is scheduled."""
@@ -87,7 +87,7 @@ async def _mine(wake_up: WakeUp, services: Services, cache: SeenCache) -> Outcom
         return Outcome("postponed", until=held_back.isoformat(timespec="seconds"))
     work = await _prepared(checkpoint, services)
     if isinstance(work, str):
-        await park(checkpoint, work.split(":")[0], None, work, services)
+        await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
     try:
         return await _one_page(work, services, cache)
@@ -126,8 +126,11 @@ async def _prepared(checkpoint: Checkpoint, services: Services) -> Work | str:
 async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome:
     """Fetch, sift, commit, continue. Raises SourceError or Conflict before anything is committed."""
     before = work.checkpoint
+    _check_bounds(before, work.stream)
     page, now = await _fetched(work, services)
-    guard = _guarded(work, page)
+    guard = before.guard
+    if page.cursor is not None:
+        guard = guard.advance(before.next_seq, before.cursor, page.cursor)
     sifted = sift(page.records, work.stream, await cache.seen(before, services.checkpoints))
     lines = output_lines(sifted.kept, before, now)
     after = before.committed(
@@ -160,23 +163,19 @@ async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     now = services.now()
     page = read_page(work.stream, work.checkpoint.cursor, response, now)
     if page.cursor is not None and isinstance(work.stream.paginator, JsonLink | HeaderLink):
-        page = replace(page, cursor=without_secrets(page.cursor, work.user.credentials.values()))
+        link = resolved(request.url, page.cursor)
+        page = replace(page, cursor=without_secrets(link, work.user.credentials.values()))
     return page, now
 
 
-def _guarded(work: Work, page: Page) -> LoopGuard:
-    """The loop guard behind this page. Raises CursorLoop or PageLimit."""
-    checkpoint, stream = work.checkpoint, work.stream
-    if page.cursor is None:
-        return checkpoint.guard
-    if checkpoint.next_seq + 1 >= stream.max_pages:
+def _check_bounds(checkpoint: Checkpoint, stream: Stream) -> None:
+    """Raises PageLimit or CursorLoop before one page too many; what the source has shown until then is committed."""
+    if checkpoint.next_seq >= stream.max_pages:
         raise PageLimit(f"the run has {stream.max_pages} pages and the source names another (max_pages)")
-    guard = checkpoint.guard.advance(checkpoint.next_seq, checkpoint.cursor, page.cursor)
-    if guard.tripped(stream.repeated_cursor_limit):
+    if checkpoint.guard.tripped(stream.repeated_cursor_limit):
         raise CursorLoop(
             f"the source named a cursor again, {stream.repeated_cursor_limit} times (repeated_cursor_limit)"
         )
-    return guard
 
 
 def _staged(before: Checkpoint, sifted: Sifted, lines: bytes, now: datetime) -> CommittedPage | None:

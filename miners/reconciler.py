@@ -9,8 +9,8 @@ from collections import Counter
 from datetime import timedelta
 
 from shared.adapters.open_run_table import OpenRun
-from shared.checkpoint import Checkpoint
-from shared.errors import Conflict
+from shared.checkpoint import Checkpoint, RunState
+from shared.errors import BrokerUnavailable, Conflict, StorageError
 from shared.outcome import Outcome
 from shared.runs import deliver_again, postpone
 from shared.services import Services
@@ -37,8 +37,8 @@ async def reconcile(services: Services) -> Outcome:
 
 async def _look_at(open_run: OpenRun, services: Services) -> str:
     """What was done about one run, in one word."""
-    checkpoint = await services.checkpoints.read(open_run.key)
     try:
+        checkpoint = await services.checkpoints.read(open_run.key)
         if checkpoint is None or checkpoint.run != open_run.run:
             return await _without_checkpoint(open_run, services)
         if not checkpoint.is_open:
@@ -48,6 +48,8 @@ async def _look_at(open_run: OpenRun, services: Services) -> str:
             return "woken"
     except Conflict:
         return "moving"
+    except (StorageError, BrokerUnavailable):  # the others are looked at all the same
+        return "failed"
     return "moving"
 
 
@@ -80,10 +82,10 @@ async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Se
 
 
 async def _forget_own_index(checkpoint: Checkpoint, services: Services) -> None:
-    """A stream that emits all keeps its dedupe index for one run only."""
+    """A stream that emits all keeps its dedupe index for one run only; a parked one may go on."""
     pipeline = services.pipelines.get(checkpoint.key.pipeline)
     stream = pipeline.stream(checkpoint.key.stream) if pipeline else None
-    if stream is not None and stream.emit == "all":
+    if stream is not None and stream.emit == "all" and checkpoint.state is not RunState.PARKED:
         await services.checkpoints.forget_index(checkpoint.key, checkpoint.index)
 
 

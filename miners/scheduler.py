@@ -6,6 +6,7 @@ so going through a portion twice starts nothing twice.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -128,7 +129,8 @@ async def start_run(
         return None
     if existing is not None and existing.state is RunState.PARKED:
         if existing.reason in CURED_BY_TIME | CURED_BY_USER:
-            await resume(existing, services)
+            with contextlib.suppress(Conflict):  # somebody else resumes it
+                await resume(existing, services)
         return None
     await services.open_runs.add(OpenRun(key, run, now))
     begun = await _begin(key, run, existing, pipeline, stream, services)

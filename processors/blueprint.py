@@ -1,5 +1,8 @@
 """Triggers of the processing layer: decode, call, return."""
 
+from collections.abc import Callable
+from typing import Any
+
 import azure.functions as func
 
 from processors.dead_letters import Letter, handle
@@ -8,6 +11,14 @@ from shared.log import invocation
 from shared.services import services
 
 blueprint = func.Blueprint()
+
+
+def queue_trigger(of: func.Blueprint, queue: str) -> Callable[[Any], Any]:
+    """Messages come as bytes: as text, a host would replace what is not UTF-8 and a broken message would be parked
+    with other bytes than it had."""
+    return of.service_bus_queue_trigger(
+        arg_name="message", queue_name=queue, connection="SERVICE_BUS", data_type=func.DataType.BINARY
+    )
 
 
 def letter_of(message: func.ServiceBusMessage, queue: str) -> Letter:
@@ -22,37 +33,29 @@ def letter_of(message: func.ServiceBusMessage, queue: str) -> Letter:
     )
 
 
-@blueprint.service_bus_queue_trigger(arg_name="message", queue_name="%QUEUE_DELIVER%", connection="SERVICE_BUS")
+@queue_trigger(blueprint, "%QUEUE_DELIVER%")
 async def deliver(message: func.ServiceBusMessage) -> None:
     async with invocation("deliver") as log:
         ready = await services()
         log.outcome = await deliver_pages(letter_of(message, ready.settings.queue_deliver), ready)
 
 
-@blueprint.service_bus_queue_trigger(
-    arg_name="message", queue_name="%QUEUE_MINE_HIGH%/$deadletterqueue", connection="SERVICE_BUS"
-)
+@queue_trigger(blueprint, "%QUEUE_MINE_HIGH%/$deadletterqueue")
 async def mine_high_dead_letters(message: func.ServiceBusMessage) -> None:
     await _dead_letter(message, "queue_mine_high")
 
 
-@blueprint.service_bus_queue_trigger(
-    arg_name="message", queue_name="%QUEUE_MINE%/$deadletterqueue", connection="SERVICE_BUS"
-)
+@queue_trigger(blueprint, "%QUEUE_MINE%/$deadletterqueue")
 async def mine_dead_letters(message: func.ServiceBusMessage) -> None:
     await _dead_letter(message, "queue_mine")
 
 
-@blueprint.service_bus_queue_trigger(
-    arg_name="message", queue_name="%QUEUE_MINE_LOW%/$deadletterqueue", connection="SERVICE_BUS"
-)
+@queue_trigger(blueprint, "%QUEUE_MINE_LOW%/$deadletterqueue")
 async def mine_low_dead_letters(message: func.ServiceBusMessage) -> None:
     await _dead_letter(message, "queue_mine_low")
 
 
-@blueprint.service_bus_queue_trigger(
-    arg_name="message", queue_name="%QUEUE_DELIVER%/$deadletterqueue", connection="SERVICE_BUS"
-)
+@queue_trigger(blueprint, "%QUEUE_DELIVER%/$deadletterqueue")
 async def deliver_dead_letters(message: func.ServiceBusMessage) -> None:
     await _dead_letter(message, "queue_deliver")
 

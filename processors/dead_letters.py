@@ -15,7 +15,7 @@ from shared.checkpoint import Checkpoint, Standing
 from shared.errors import Conflict, ErrorKind, MalformedMessage, StorageError
 from shared.messages import WakeUp
 from shared.outcome import Outcome
-from shared.runs import deliver_again, park, write_and_send
+from shared.runs import deliver_again, park, send_current, write_and_send
 from shared.services import Services
 
 STORAGE_WAIT = timedelta(seconds=60)
@@ -94,6 +94,9 @@ async def _judge(letter: Letter, services: Services) -> Outcome:
     checkpoint = await services.checkpoints.read(wake_up.key, wake_up.slice)
     if checkpoint is None or checkpoint.standing(wake_up) is Standing.STALE or not checkpoint.is_open:
         return Outcome("dropped", reason="nobody waits for it")
+    if checkpoint.standing(wake_up) is Standing.BEHIND:  # perhaps a replay of it that was never sent
+        await send_current(checkpoint, services)
+        return Outcome("resent", now_at=checkpoint.next_seq)
     try:
         return await _replay_or_park(checkpoint, letter, services)
     except Conflict:

@@ -13,13 +13,18 @@ from shared.adapters.checkpoint_table import CheckpointTable
 from shared.checkpoint import Checkpoint
 
 MOST_ENTRIES = 300_000
-"""Keys held in memory, over all users: about 60 MB."""
+"""Keys and streams held in memory, over all users: about 60 MB."""
 
 
 @dataclass(slots=True)
 class _Known:
     position: int = 0
     keys: SeenKeys = field(default_factory=dict)
+
+    @property
+    def entries(self) -> int:
+        """A stream without keys takes room too."""
+        return len(self.keys) + 1
 
 
 class SeenCache:
@@ -28,28 +33,46 @@ class SeenCache:
     def __init__(self, most_entries: int = MOST_ENTRIES):
         self._most_entries = most_entries
         self._known: OrderedDict[tuple[object, str], _Known] = OrderedDict()
+        self._entries = 0
+
+    def __len__(self) -> int:
+        """How many streams it knows now."""
+        return len(self._known)
 
     async def seen(self, checkpoint: Checkpoint, checkpoints: CheckpointTable) -> SeenKeys:
         """What the index holds where `checkpoint` stands. Not to be changed by the caller."""
         name = (checkpoint.key, checkpoint.index)
-        known = self._known.pop(name, None) or _Known()
+        known = self._taken(name)
+        if known.position > checkpoint.index_position:
+            known = _Known()  # the index was begun anew under its old name
         if known.position < checkpoint.index_position:
             for row in await checkpoints.seen(checkpoint, known.position):
                 learn(known.keys, row)
             known.position = checkpoint.index_position
-        self._known[name] = known
-        self._forget()
+        self._put(name, known)
         return known.keys
 
     def advance(self, committed: Checkpoint, learned: bytes) -> None:
         """`learned` was committed as the last row of the index; whoever holds the row before may skip reading it."""
-        known = self._known.get((committed.key, committed.index))
-        if known is not None and known.position == committed.index_position - 1 and learned:
+        name = (committed.key, committed.index)
+        if learned and name in self._known and self._known[name].position == committed.index_position - 1:
+            known = self._taken(name)
             learn(known.keys, learned)
             known.position = committed.index_position
+            self._put(name, known)
 
-    def _forget(self) -> None:
-        total = sum(len(known.keys) for known in self._known.values())
-        while total > self._most_entries and len(self._known) > 1:
+    def _taken(self, name: tuple[object, str]) -> _Known:
+        known = self._known.pop(name, None)
+        if known is None:
+            return _Known()
+        self._entries -= known.entries
+        return known
+
+    def _put(self, name: tuple[object, str], known: _Known) -> None:
+        if name in self._known:  # read by two at once: what is exact for both stays
+            self._taken(name)
+        self._known[name] = known
+        self._entries += known.entries
+        while self._entries > self._most_entries and len(self._known) > 1:
             _, oldest = self._known.popitem(last=False)
-            total -= len(oldest.keys)
+            self._entries -= oldest.entries

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import jmespath
 import zstandard
 
 from shared.checkpoint import Checkpoint
+from shared.errors import MalformedResponse
+from shared.pipeline.json_path import found_at
 from shared.pipeline.responses import Record
 from shared.pipeline.spec import Stream
 
@@ -17,8 +19,8 @@ KEY_BYTES = 12
 CONTENT_BYTES = 8
 ENTRY_BYTES = KEY_BYTES + CONTENT_BYTES
 
-ADDED = ("_user", "_run", "_page", "_mined_at")
-"""Fields that every output line has besides the record's own."""
+OURS = re.compile(r"_+(user|run|page|mined_at)")
+"""Every output line has these fields, with one underscore, besides the record's own."""
 
 SeenKeys = dict[bytes, bytes]
 """Hash of a primary key → hash of the content last kept under it."""
@@ -66,7 +68,8 @@ def output_lines(records: list[Record], checkpoint: Checkpoint, mined_at: dateti
     """JSON Lines of the page that `checkpoint` is waiting for.
 
     Pure ASCII, so that any Unicode a source sends, lone surrogates included, survives every reader. A field of the
-    source that is called like one of ours gets another underscore in front.
+    source that is called like one of ours, with however many underscores, gets another one in front. Raises
+    MalformedResponse for a number that JSON can write and a float can't hold.
     """
     ours = {
         "_user": checkpoint.key.user,
@@ -87,14 +90,23 @@ def decompressed(data: bytes) -> bytes:
 
 
 def _line(record: Record, tail: str) -> str:
-    if any(name in record for name in ADDED):
-        record = {f"_{name}" if name in ADDED else name: value for name, value in record.items()}
-    own = json.dumps(record)
+    if any(OURS.fullmatch(name) for name in record):
+        record = {f"_{name}" if OURS.fullmatch(name) else name: value for name, value in record.items()}
+    own = _json(record)
     return f"{own[:-1]}, {tail}" if record else "{" + tail
 
 
+def _json(value: Any, *, sort_keys: bool = False) -> str:
+    try:
+        return json.dumps(value, sort_keys=sort_keys, allow_nan=False)
+    except ValueError:
+        raise MalformedResponse("found a number like 1e999, allowed: numbers that fit 64-bit floats") from None
+    except RecursionError:
+        raise MalformedResponse("found a record that is nested too deep") from None
+
+
 def _key_hash(record: Record, paths: tuple[str, ...]) -> bytes | None:
-    parts = [record.get(path) if path.isidentifier() else jmespath.search(path, record) for path in paths]
+    parts = [record.get(path) if path.isidentifier() else found_at(path, record) for path in paths]
     if any(part is None for part in parts):
         return None
     texts = [part if isinstance(part, str) else json.dumps(part, sort_keys=True) for part in parts]
@@ -102,7 +114,7 @@ def _key_hash(record: Record, paths: tuple[str, ...]) -> bytes | None:
 
 
 def _content_hash(record: Record) -> bytes:
-    return _hash(json.dumps(record, sort_keys=True), CONTENT_BYTES)
+    return _hash(_json(record, sort_keys=True), CONTENT_BYTES)
 
 
 def _hash(value: Any, size: int) -> bytes:

@@ -5,6 +5,7 @@ Secrets are known by value (every credential that was used is registered) and by
 key=value pairs with a telling name), so that even a line of a library can't give one away.
 """
 
+import base64
 import json
 import logging
 import re
@@ -22,8 +23,8 @@ HIDDEN = "[hidden]"
 SHORTEST = 6
 """Characters; a shorter value would hide ordinary words."""
 
-REMEMBERED = 512
-"""Each is looked for in each line; far more than the credentials in use at one time."""
+REMEMBERED = 1024
+"""Forms of values; each is looked for in each line. Far more than the credentials in use at one time."""
 
 CHATTY = ("azure", "uamqp", "httpx", "httpcore")
 """Libraries that log each call at INFO; a line per call costs more than the call."""
@@ -40,21 +41,29 @@ _secrets: OrderedDict[str, None] = OrderedDict()
 
 
 def remember_secrets(values: Iterable[str]) -> None:
-    """From now on these values, plain or as part of a URL, are hidden wherever they would be logged."""
+    """From now on these values, plain or encoded, are hidden wherever they would be logged."""
     for value in values:
-        for form in {value, quote(value, safe=""), quote_plus(value)}:
-            if len(form) >= SHORTEST:
+        if len(value) >= SHORTEST:
+            for form in _forms(value):
                 _secrets[form] = None
                 _secrets.move_to_end(form)
     while len(_secrets) > REMEMBERED:
         _secrets.popitem(last=False)
 
 
+def _forms(value: str) -> set[str]:
+    """How a value looks in a URL, in JSON, in a `repr` and in base64."""
+    coded = value.encode("utf-8", "replace")
+    in_base64 = {base64.b64encode(coded).decode(), base64.urlsafe_b64encode(coded).decode()}
+    in_url = {quote(coded, safe=""), quote_plus(coded)}
+    return {value, json.dumps(value)[1:-1], repr(value)[1:-1]} | in_url | in_base64
+
+
 def redacted(text: str) -> str:
     """`text` without the remembered secrets and without whatever looks like one."""
-    for secret in _secrets:
-        if secret in text:
-            text = text.replace(secret, HIDDEN)
+    found = [secret for secret in _secrets if secret in text]
+    for secret in sorted(found, key=len, reverse=True):  # one may be part of another
+        text = text.replace(secret, HIDDEN)
     text = PATTERNS[0].sub(lambda found: f"{found.group(1)} {HIDDEN}", text)
     return PATTERNS[1].sub(lambda found: f"{found.group(1)}{HIDDEN}", text)
 
@@ -63,10 +72,12 @@ class RedactingFilter(logging.Filter):
     """Rewrites a record so that no handler behind it sees a secret, in the message or in a traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
+        text = _message(record)
         hidden = redacted(text)
         if hidden != text:
             record.msg, record.args = hidden, None
+        if record.stack_info:
+            record.stack_info = redacted(record.stack_info)
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
@@ -75,12 +86,21 @@ class RedactingFilter(logging.Filter):
         return True
 
 
+def _message(record: logging.LogRecord) -> str:
+    """A library whose arguments do not fit its format must not take the caller down."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError):
+        record.msg, record.args = f"{record.msg} {record.args}", None
+        return str(record.msg)
+
+
 def guard_handlers() -> None:
     """Put the filter on every handler there is, and quieten the libraries; idempotent."""
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    handlers = [*logging.getLogger().handlers, *LOGGER.handlers]
-    for handler in handlers:
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.Logger.manager.loggerDict))]
+    for handler in {handler for logger in loggers for handler in logger.handlers}:
         if not any(isinstance(each, RedactingFilter) for each in handler.filters):
             handler.addFilter(RedactingFilter())
 

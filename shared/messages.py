@@ -13,6 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import MalformedMessage
 
+PART_OF_A_KEY = r"^[A-Za-z0-9._-]+$"
+"""Run and slice stand in row keys as they are, where Table Storage refuses some characters."""
+
+LONGEST_NAME = 60
+"""Characters of a strange field's name that an error repeats."""
+
 
 class Priority(StrEnum):
     """Priority class of a pipeline: which of the `mine` queues its wake-ups travel on."""
@@ -54,8 +60,8 @@ class WakeUp(BaseModel):
     pipeline: str = Field(min_length=1)
     stream: str = Field(min_length=1)
     user: str = Field(min_length=1)
-    run: str = Field(min_length=1, max_length=64)
-    slice: str = Field(min_length=1, max_length=32)
+    run: str = Field(max_length=64, pattern=PART_OF_A_KEY)
+    slice: str = Field(max_length=32, pattern=PART_OF_A_KEY)
     seq: int = Field(ge=0)
     attempt: int = Field(default=0, ge=0)
 
@@ -82,5 +88,5 @@ class WakeUp(BaseModel):
             return WakeUp.model_validate_json(body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "body"
+            where = ascii(".".join(map(str, first["loc"]))[:LONGEST_NAME])[1:-1] or "body"
             raise MalformedMessage(f"not a wake-up: {where}: {first['msg']}") from None

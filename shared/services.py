@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random as random_module
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,7 +117,7 @@ def _output(address: str, clients: AzureClients) -> ObjectStore:
     return LocalFolder(Path(unquote(urlsplit(address).path)))
 
 
-_opened: dict[int, asyncio.Task[Services]] = {}
+_kept: dict[int, tuple[asyncio.Task[Services], AsyncGenerator[Services]]] = {}
 
 
 async def services() -> Services:
@@ -126,8 +126,18 @@ async def services() -> Services:
     One function instance runs on one loop; an SDK client can't move to another.
     """
     loop = asyncio.get_running_loop()
-    task = _opened.get(id(loop))
+    task, _ = _kept.get(id(loop), (None, None))
     if task is None or task.get_loop() is not loop or (task.done() and (task.cancelled() or task.exception())):
-        task = loop.create_task(open_services(Settings.read(os.environ)))
-        _opened[id(loop)] = task
+        opened = _opened()
+        task = loop.create_task(anext(opened))
+        _kept[id(loop)] = task, opened
     return await asyncio.shield(task)
+
+
+async def _opened() -> AsyncGenerator[Services]:
+    """A loop that ends in an orderly way finishes its asynchronous generators, and so closes every connection."""
+    opened = await open_services(Settings.read(os.environ))
+    try:
+        yield opened
+    finally:
+        await opened.close()

@@ -129,6 +129,10 @@ class Settings(BaseModel):
 
 
 def _line(found: Any) -> str:
+    """Only numbers and choices can be wrong by themselves, so no secret is shown."""
     where = ".".join(map(str, found["loc"]))
     message = str(found["msg"]).removeprefix("Value error, ")
-    return f"setting {where}: {message}" if where else f"setting {message}"
+    if not where:
+        return f"setting {message}"
+    allowed = message.removeprefix("Input should be ").split(", unable")[0]
+    return f"setting {where}: found {found['input']!r}, allowed: {allowed}"

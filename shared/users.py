@@ -5,6 +5,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+EXPLANATIONS = {
+    "user_unknown": "there is no such user",
+    "user_paused": "the user is paused",
+    "credential_missing": "the user has no credential called",
+    "credential_expired": "the user's credential has expired (expires_at)",
+    "invalid_credential": "the source has refused this credential before; it waits for a new one",
+    "pipeline_unknown": "no pipeline file describes this stream",
+}
+"""Reasons why a user can't be mined, in words for a person."""
+
+
+def explained(reason: str) -> str:
+    """A reason, perhaps with a colon and names behind it, as a sentence."""
+    kind, _, names = reason.partition(":")
+    return " ".join(filter(None, (EXPLANATIONS.get(kind, kind), names)))
+
 
 class UserState(StrEnum):
     ACTIVE = "active"

@@ -17,9 +17,9 @@ class BlobContainer:
     async def write_once(self, name: str, data: bytes) -> None:
         try:
             await self._upload(name, data)
-        except ResourceExistsError:
-            raise AlreadyExists(f"{name} is there already") from None
         except AzureError as error:
+            if _reason(error) == "BlobAlreadyExists":  # other conflicts, as a container being deleted, wrote nothing
+                raise AlreadyExists(f"{name} is there already") from None
             raise OutputUnavailable(f"blob storage: {_reason(error)}") from None
 
     async def read(self, name: str) -> bytes | None:
@@ -49,6 +49,6 @@ class BlobContainer:
 
 
 def _reason(error: AzureError) -> str:
-    code = getattr(error, "error_code", None)
+    code = getattr(getattr(error, "error_code", None), "value", None) or getattr(error, "error_code", None)
     status = error.status_code if isinstance(error, HttpResponseError) else None
     return str(code or status or type(error).__name__)

@@ -12,8 +12,9 @@ LONGEST = 120
 
 def encode(text: str) -> str:
     """Safe characters as they are, every other byte of UTF-8 as `=XX`; a long result as `~` and its SHA-256."""
-    encoded = "".join(chr(byte) if byte in SAFE else f"={byte:02X}" for byte in text.encode())
-    return encoded if len(encoded) <= LONGEST else "~" + hashlib.sha256(text.encode()).hexdigest()
+    data = text.encode("utf-8", "surrogatepass")
+    encoded = "".join(chr(byte) if byte in SAFE else f"={byte:02X}" for byte in data)
+    return encoded if len(encoded) <= LONGEST else "~" + hashlib.sha256(data).hexdigest()
 
 
 def key(*parts: str) -> str:

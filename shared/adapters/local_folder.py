@@ -23,9 +23,14 @@ class LocalFolder:
             return await asyncio.to_thread((self._folder / name).read_bytes)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise OutputUnavailable(f"{self._folder / name}: {error.strerror}") from None
 
     async def delete(self, name: str) -> None:
-        await asyncio.to_thread((self._folder / name).unlink, missing_ok=True)
+        try:
+            await asyncio.to_thread((self._folder / name).unlink, missing_ok=True)
+        except OSError as error:
+            raise OutputUnavailable(f"{self._folder / name}: {error.strerror}") from None
 
     def _write_once(self, name: str, data: bytes) -> None:
         target = self._folder / name
@@ -33,15 +38,21 @@ class LocalFolder:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._write_draft(draft, data)
-            os.link(draft, target)  # fails if the name is taken, so a reader never sees half an object
+            self._publish(draft, target, name)
             self._flush(target.parent)
-        except FileExistsError:
-            raise AlreadyExists(f"{name} is there already") from None
         except OSError as error:
             raise OutputUnavailable(f"{target}: {error.strerror}") from None
         finally:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+    @staticmethod
+    def _publish(draft: Path, target: Path, name: str) -> None:
+        """A link fails if the name is taken, and a reader never sees half an object."""
+        try:
+            os.link(draft, target)
+        except FileExistsError:
+            raise AlreadyExists(f"{name} is there already") from None
 
     @staticmethod
     def _write_draft(draft: Path, data: bytes) -> None:

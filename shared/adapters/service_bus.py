@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
@@ -101,7 +100,7 @@ class _QueueSender:
             failure: BrokerUnavailable | None = None
             try:
                 await self._send([message for messages, _ in round_ for message in messages])
-            except AzureError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the senders that wait must hear of it
                 failure = BrokerUnavailable(f"queue {self._queue}: {type(error).__name__}")
             for _, done in round_:
                 if done.done():

@@ -13,7 +13,7 @@ import asyncio
 import ssl
 import time
 import zlib
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ MAX_RATIO = 200
 """A body may inflate to this many times its size on the wire, once it is over a mebibyte."""
 
 IDLE_LANES = 64
-"""Connections that wait unused for an origin; busy ones are limited by the host's concurrency."""
+"""Connections that wait unused, over all origins; busy ones are limited by the host's concurrency."""
 
 
 class Source(Protocol):
@@ -68,16 +68,22 @@ class SourceHttp:
         self._clients: OrderedDict[tuple[str, frozenset[str]], _UserClient] = OrderedDict()
 
     async def fetch(self, user: str, request: PageRequest, attachment: Attachment) -> Response:
-        client = await self._client_of(user, request.origins)
+        client = self._client_of(user, request.origins)
+        client.fetching += 1
         try:
+            await self._close_idle()
             async with asyncio.timeout(self._seconds):
                 return await client.get(request, attachment)
         except TimeoutError:
             raise TemporaryFailure(f"no whole response within {self._seconds:g} s") from None
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+            raise RequestRejected(f"the request can't be sent: {type(error).__name__}") from None
         except httpx.TransportError as error:
             raise TemporaryFailure(f"the connection failed: {type(error).__name__}") from None
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
             raise RequestRejected(f"the request can't be sent: {type(error).__name__}") from None
+        finally:
+            client.fetching -= 1
 
     async def close(self) -> None:
         for client in self._clients.values():
@@ -90,16 +96,15 @@ class SourceHttp:
         """How many users have a client now."""
         return len(self._clients)
 
-    async def _client_of(self, user: str, origins: frozenset[str]) -> "_UserClient":
-        now = self._clock()
+    def _client_of(self, user: str, origins: frozenset[str]) -> "_UserClient":
         client = self._clients.pop((user, origins), None) or _UserClient(self._lanes, origins)
-        client.used_at = now
+        client.used_at = self._clock()
         self._clients[user, origins] = client
-        await self._close_idle(now)
         return client
 
-    async def _close_idle(self, now: float) -> None:
+    async def _close_idle(self) -> None:
         """Least recently used first; a client that is fetching is never closed."""
+        now = self._clock()
         for name, client in list(self._clients.items()):
             too_many = len(self._clients) > self._client_limit
             too_old = now - client.used_at > self._idle_seconds
@@ -129,15 +134,15 @@ class _UserClient:
         sent = self._client.build_request(
             "GET", request.url, headers=headers, extensions={"headframe.attachment": attachment}
         )
-        self.fetching += 1
+        answer = await self._client.send(sent, stream=True)
         try:
-            answer = await self._client.send(sent, stream=True)
-            try:
-                body = await _read(answer)
-            finally:
-                await answer.aclose()
+            body = await _read(answer)
+        except MalformedResponse:
+            if answer.is_success:
+                raise
+            body = b""  # the status says enough
         finally:
-            self.fetching -= 1
+            await answer.aclose()
         return Response(answer.status_code, dict(answer.headers), body)
 
     async def close(self) -> None:
@@ -188,16 +193,15 @@ class _LaneStream(httpx.AsyncByteStream):
 
 
 class _Lanes:
-    """Per origin a last-in-first-out free list of transports with one connection each."""
+    """A last-in-first-out free list of transports with one connection each; the longest unused go first."""
 
     def __init__(self, context: ssl.SSLContext):
         self._context = context
-        self._free: dict[str, list[httpx.AsyncHTTPTransport]] = defaultdict(list)
+        self._free: list[tuple[str, httpx.AsyncHTTPTransport]] = []
         self._closing: set[asyncio.Task[None]] = set()
 
     async def handle(self, origin: str, request: httpx.Request) -> httpx.Response:
-        free = self._free[origin]
-        lane = free.pop() if free else self._new_lane()
+        lane = self._free_lane(origin) or self._new_lane()
         try:
             response = await lane.handle_async_request(request)
         except BaseException:
@@ -209,22 +213,29 @@ class _Lanes:
         return response
 
     async def close(self) -> None:
-        for lanes in self._free.values():
-            for lane in lanes:
-                await lane.aclose()
+        for _, lane in self._free:
+            await lane.aclose()
         self._free.clear()
         if self._closing:
             await asyncio.wait(self._closing)
+
+    def _free_lane(self, origin: str) -> httpx.AsyncHTTPTransport | None:
+        for place in reversed(range(len(self._free))):
+            if self._free[place][0] == origin:
+                return self._free.pop(place)[1]
+        return None
 
     def _new_lane(self) -> httpx.AsyncHTTPTransport:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
         return httpx.AsyncHTTPTransport(verify=self._context, limits=limits, trust_env=False)
 
     def _release(self, origin: str, lane: httpx.AsyncHTTPTransport, whole: bool) -> None:
-        if whole and len(self._free[origin]) < IDLE_LANES:
-            self._free[origin].append(lane)
-        else:
+        if not whole:
             self._discard(lane)
+            return
+        self._free.append((origin, lane))
+        if len(self._free) > IDLE_LANES:
+            self._discard(self._free.pop(0)[1])
 
     def _discard(self, lane: httpx.AsyncHTTPTransport) -> None:
         task = asyncio.create_task(lane.aclose())
@@ -246,7 +257,7 @@ async def _read(answer: httpx.Response) -> bytes:
             size += len(part)
             parts.append(part)
             _check_sizes(wire, size)
-        if inflater and not inflater.eof:
+        if inflater and wire and not inflater.eof:
             raise MalformedResponse(f"the {encoding} body of {wire} bytes is cut off")
     return b"".join(parts)
 

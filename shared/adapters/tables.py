@@ -123,7 +123,13 @@ def check_limits(rows: Iterable[Row]) -> None:
 
 
 def _size(name: str, value: Value) -> int:
-    payload = len(value) if isinstance(value, bytes) else 2 * len(value) if isinstance(value, str) else 8
+    match value:
+        case bytes():
+            payload = len(value)
+        case str():
+            payload = len(value.encode("utf-16-le", "surrogatepass"))
+        case _:
+            payload = 8
     return payload + 2 * len(name) + 8
 
 

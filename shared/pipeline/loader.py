@@ -1,5 +1,6 @@
 """Pipeline files, read into specs. A mistake becomes one line: file, line, path, what was found, what is allowed."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,28 @@ import yaml
 from pydantic import ValidationError
 
 from shared.errors import InvalidPipeline
-from shared.pipeline.spec import Pipeline
+from shared.pipeline.spec import Pipeline, keys_at
 
 Location = tuple[str | int, ...]
+
+ALLOWED = {
+    "missing": "this key must be there",
+    "invalid_key": "a text",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "union_tag_not_found": "a mapping with a type",
+}
+"""What to put in place of pydantic's own words, by its type of error."""
 
 
 def load_folder(folder: Path) -> dict[str, Pipeline]:
@@ -48,13 +68,15 @@ def load_file(file: Path) -> Pipeline:
 
 def load_text(text: str, name: str) -> Pipeline:
     """One pipeline from the text of a file called `name`."""
+    lines: dict[Location, int] = {}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
+        mistakes = _note_lines(node, (), lines) if node is not None else []
     except yaml.YAMLError as error:
-        raise InvalidPipeline(f"{name}{_yaml_place(error)}: not YAML: {_first_line(error)}") from None
-    lines: dict[Location, int] = {}
-    mistakes = _note_lines(node, (), lines) if node is not None else []
+        raise InvalidPipeline(f"{name}:{_yaml_line(error, text)}: not YAML: {_first_line(error)}") from None
+    except RecursionError:
+        raise InvalidPipeline(f"{name}:1: found endless or very deep nesting, allowed: plain values") from None
     if mistakes:
         raise InvalidPipeline("\n".join(f"{name}:{line}: {what}" for line, what in mistakes))
     if not isinstance(data, dict):
@@ -62,7 +84,7 @@ def load_text(text: str, name: str) -> Pipeline:
     try:
         return Pipeline.model_validate(data)
     except ValidationError as error:
-        raise InvalidPipeline("\n".join(_mistake(name, lines, found) for found in error.errors())) from None
+        raise InvalidPipeline("\n".join(_mistakes(name, lines, error.errors()))) from None
 
 
 def _note_lines(node: yaml.Node, path: Location, lines: dict[Location, int]) -> list[tuple[int, str]]:
@@ -82,13 +104,25 @@ def _note_lines(node: yaml.Node, path: Location, lines: dict[Location, int]) -> 
     return mistakes
 
 
-def _mistake(name: str, lines: dict[Location, int], found: Any) -> str:
-    location = _without_tags(found["loc"], lines)
-    known = location
-    while known not in lines:
-        known = known[:-1]
-    what = _what(found)
-    return f"{name}:{lines[known]}: {_dotted(location) or 'file'}: {what}"
+def _mistakes(name: str, lines: dict[Location, int], errors: Sequence[Any]) -> Iterator[str]:
+    """One line per place, in the order of the file.
+
+    pydantic has an error per member of a union, and calls a list too short whose items it refused.
+    """
+    places: dict[Location, list[Any]] = {}
+    for error in errors:
+        places.setdefault(_without_tags(error["loc"], lines), []).append(error)
+    for location in sorted(places, key=lambda location: _line_of(location, lines)):
+        found = places[location]
+        below = any(len(other) > len(location) and other[: len(location)] == location for other in places)
+        if not (below and found[0]["type"] == "too_short"):
+            yield f"{name}:{_line_of(location, lines)}: {_dotted(location) or 'file'}: {_what(found)}"
+
+
+def _line_of(location: Location, lines: dict[Location, int]) -> int:
+    while location not in lines:
+        location = location[:-1]
+    return lines[location]
 
 
 def _without_tags(location: Location, lines: dict[Location, int]) -> Location:
@@ -96,6 +130,8 @@ def _without_tags(location: Location, lines: dict[Location, int]) -> Location:
     path: Location = ()
     for index, step in enumerate(location):
         last = index == len(location) - 1
+        if (*path, str(step)) in lines:
+            step = str(step)  # a key that YAML reads as a number
         if (*path, step) in lines or (last and not _is_tag(step)):
             path = (*path, step)
     return path
@@ -105,27 +141,42 @@ def _is_tag(step: str | int) -> bool:
     return isinstance(step, str) and ("[" in step or step in {"str", "int", "float", "bool"})
 
 
-def _what(found: Any) -> str:
-    kind, context = found["type"], found.get("ctx", {})
-    value = found["input"]
-    if kind == "extra_forbidden":
-        return "found an unknown key, allowed: the keys of docs/pipelines.md"
-    if kind == "missing":
-        return "found nothing, allowed: this key must be there"
-    if kind == "union_tag_invalid":
-        return f"found {context['tag']!r}, allowed: {context['expected_tags']}"
-    if kind == "union_tag_not_found":
-        return "found no type, allowed: a type"
-    if kind == "value_error":
-        message = str(context["error"])
-        return (
-            message
-            if message.startswith(("found", "streams", "base_url", "allowed_origins"))
-            else f"found {value!r}, {message}"
-        )
-    if kind in {"literal_error", "enum"}:
-        return f"found {value!r}, allowed: {context['expected']}"
-    return f"found {_kind(value)}, allowed: {found['msg'].removeprefix('Input should be ')}"
+def _what(errors: list[Any]) -> str:
+    """What was found and what is allowed at one place; the members of a union are allowed one beside the other."""
+    for error in errors:
+        if error["type"] == "value_error":
+            said = str(error["ctx"]["error"])
+            return said if said.startswith("found") else f"found {error['input']!r}, {said}"
+    allowed = dict.fromkeys(_allowed(error) for error in errors)
+    return f"found {_found(errors[0])}, allowed: {' or '.join(allowed)}"
+
+
+def _found(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "an unknown key"
+        case "missing":
+            return "nothing"
+        case "union_tag_invalid":
+            return repr(error["ctx"]["tag"])
+        case "union_tag_not_found":
+            return "no type" if isinstance(error["input"], dict) else _kind(error["input"])
+        case "invalid_key":
+            return f"the key {error['input']!r}"
+        case _:
+            return _kind(error["input"])
+
+
+def _allowed(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return ", ".join(keys_at(error["loc"]))
+        case "union_tag_invalid":
+            return str(error["ctx"]["expected_tags"])
+        case "too_short":
+            return f"at least {error['ctx']['min_length']}"
+        case kind:
+            return ALLOWED.get(kind) or str(error["msg"]).removeprefix("Input should be ")
 
 
 def _kind(value: Any) -> str:
@@ -133,16 +184,20 @@ def _kind(value: Any) -> str:
         return "nothing"
     if isinstance(value, dict):
         return "a mapping"
-    return "a list" if isinstance(value, (list, tuple)) else repr(value)
+    if isinstance(value, (list, tuple)):
+        return "a list" if value else "an empty list"
+    return repr(value)
 
 
 def _dotted(path: Location) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
-def _yaml_place(error: yaml.YAMLError) -> str:
+def _yaml_line(error: yaml.YAMLError, text: str) -> int:
+    if isinstance(error, yaml.reader.ReaderError):
+        return text.count("\n", 0, error.position) + 1
     mark = getattr(error, "problem_mark", None)
-    return f":{mark.line + 1}" if mark else ""
+    return mark.line + 1 if mark else 1
 
 
 def _first_line(error: yaml.YAMLError) -> str:

@@ -2,17 +2,19 @@
 
 import re
 from typing import Any
-
-import jmespath
+from urllib.parse import urlsplit
 
 from shared.errors import MalformedResponse
+from shared.pipeline.json_path import found_at
 from shared.pipeline.spec import Cursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage, Stream
 
 MAX_CURSOR = 16_384
 """Characters; a table property holds twice as many."""
 
-LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;=\s]+(?:\s*=\s*(?:\"[^\"]*\"|[^,;\s]*))?)*)")
-REL_NEXT = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^,;\s]*))", re.IGNORECASE)
+WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+PARAMETER = r"\s*;\s*([^,;=\s]+)(?:\s*=\s*(?:\"([^\"]*)\"|([^,;\s]*)))?"
+LINK = re.compile(rf"<([^<>]*)>((?:{PARAMETER})*)")
+LINK_PARAMETER = re.compile(PARAMETER)
 
 
 def next_cursor(stream: Stream, cursor: str | None, body: Any, headers: dict[str, str], count: int) -> str | None:
@@ -24,10 +26,12 @@ def next_cursor(stream: Stream, cursor: str | None, body: Any, headers: dict[str
     match stream.paginator:
         case SinglePage():
             return None
-        case JsonLink(next_url_path=path) | Cursor(cursor_path=path):
-            found = _as_cursor(jmespath.search(path, body), path)
+        case JsonLink(next_url_path=path):
+            found = _as_link(_as_cursor(found_at(path, body), path))
+        case Cursor(cursor_path=path):
+            found = _as_cursor(found_at(path, body), path)
         case HeaderLink():
-            found = _rel_next(headers.get("link", ""))
+            found = _as_link(_rel_next(headers.get("link", "")))
         case PageNumber(base_page=base, total_path=total):
             page = base if cursor is None else int(cursor)
             found = _counted(page + 1, page + 1 - base, total, body, count)
@@ -44,15 +48,28 @@ def _as_cursor(value: Any, path: str) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise MalformedResponse(f"{path}: found {type(value).__name__}, allowed: text or a number")
-    return str(value)
+    cursor = str(value)
+    try:
+        cursor.encode()
+    except UnicodeEncodeError:
+        raise MalformedResponse(f"{path}: found half a surrogate pair, allowed: text that can be sent back") from None
+    return cursor
+
+
+def _as_link(found: str | None) -> str | None:
+    try:
+        urlsplit(found or "")
+    except ValueError:
+        raise MalformedResponse("found a next link that is no URL") from None
+    return found
 
 
 def _counted(following: int, done: int, total_path: str | None, body: Any, count: int) -> str | None:
     """`done` pages or records are behind us when `following` would be asked for next."""
     if total_path is None:
         return str(following) if count else None
-    total = jmespath.search(total_path, body)
-    if isinstance(total, str) and total.isdigit():
+    total = found_at(total_path, body)
+    if isinstance(total, str) and WHOLE_NUMBER.fullmatch(total):
         total = int(total)
     if isinstance(total, bool) or not isinstance(total, int):
         raise MalformedResponse(f"{total_path}: found {type(total).__name__}, allowed: a whole number")
@@ -61,8 +78,9 @@ def _counted(following: int, done: int, total_path: str | None, body: Any, count
 
 def _rel_next(header: str) -> str | None:
     """The target of the first link whose relations include `next` (RFC 8288)."""
-    for target, parameters in LINK.findall(header):
-        relation = REL_NEXT.search(parameters)
-        if relation and "next" in (relation.group(1) or relation.group(2) or "").lower().split():
-            return str(target) or None
+    for link in LINK.finditer(header):
+        parameters = LINK_PARAMETER.findall(link.group(2))
+        relations = [quoted or plain for name, quoted, plain in parameters if name.lower() == "rel"]
+        if relations and "next" in relations[0].lower().split():
+            return link.group(1) or None
     return None

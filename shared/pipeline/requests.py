@@ -31,13 +31,21 @@ class PageRequest:
 def page_request(pipeline: Pipeline, stream: Stream, cursor: str | None, scopes: Scopes) -> PageRequest:
     """The request for the page at `cursor` (None: the first). Raises RequestRejected for a foreign next link."""
     base = _base_url(pipeline, scopes)
+    origins = frozenset({origin_of(base), *map(origin_of, pipeline.source.allowed_origins)})
     first = _with_query(_joined(base, stream, scopes), _query(stream, scopes))
     url = _at_cursor(first, stream, cursor)
-    origins = frozenset({origin_of(base), *map(origin_of, pipeline.source.allowed_origins)})
     if origin_of(url) not in origins:
         raise RequestRejected(f"the next link leads to {origin_of(url)}, allowed: {', '.join(sorted(origins))}")
     templates = {**pipeline.source.headers, **stream.headers}
     return PageRequest(url, {name: render(value, scopes) for name, value in templates.items()}, origins)
+
+
+def resolved(base: str, link: str) -> str:
+    """A link as it was met at `base`. Raises RequestRejected for what is no URL."""
+    try:
+        return urljoin(base, link)
+    except ValueError:
+        raise RequestRejected("found a malformed URL, allowed: http(s)://host/…") from None
 
 
 def origin_of(url: str) -> str:
@@ -47,12 +55,17 @@ def origin_of(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host, port = _ascii(parts.hostname or ""), parts.port
     except ValueError:
         raise RequestRejected("found a malformed URL, allowed: http(s)://host/…") from None
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+    if parts.scheme not in DEFAULT_PORTS or not host:
         raise RequestRejected(f"found a URL of scheme {parts.scheme!r}, allowed: http(s)://host/…")
-    return f"{parts.scheme}://{parts.hostname.lower()}:{port or DEFAULT_PORTS[parts.scheme]}"
+    return f"{parts.scheme}://{host}:{port or DEFAULT_PORTS[parts.scheme]}"
+
+
+def _ascii(host: str) -> str:
+    """An international host name as it goes over the wire. Raises ValueError for one that can't."""
+    return host.lower() if host.isascii() else host.encode("idna").decode("ascii")
 
 
 def _base_url(pipeline: Pipeline, scopes: Scopes) -> str:
@@ -75,7 +88,7 @@ def _text(value: str | int | float | bool) -> str:
 def _at_cursor(first: str, stream: Stream, cursor: str | None) -> str:
     match stream.paginator:
         case JsonLink() | HeaderLink():
-            return first if cursor is None else urljoin(first, cursor)
+            return first if cursor is None else resolved(first, cursor)
         case Cursor(cursor_param=param):
             return first if cursor is None else _with_query(first, {param: cursor})
         case PageNumber(page_param=param, base_page=base):

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import jmespath
-
 from shared.errors import (
     InvalidCredential,
     MalformedResponse,
@@ -17,6 +15,7 @@ from shared.errors import (
     SourceError,
     TemporaryFailure,
 )
+from shared.pipeline.json_path import found_at
 from shared.pipeline.pagination import next_cursor
 from shared.pipeline.spec import Stream
 
@@ -24,6 +23,7 @@ MAX_WAIT = 6 * 3600.0
 """Seconds; a source that asks for more is asked again after this."""
 
 MAX_RECORDS = 10_000
+LONGEST_CODE = 100
 
 THROTTLING_CODES = frozenset({4, 17, 32, 613, *range(80_000, 80_015)})
 TRANSIENT_CODES = frozenset({1, 2})
@@ -111,8 +111,8 @@ def _failure(response: Response, stream: Stream, now: datetime) -> SourceError:
 
 def _classified(response: Response, error: Record, now: datetime) -> SourceError:
     """One failure from status and error body; the body's code counts more than the status."""
-    status, code, headers = response.status, error.get("code"), response.headers
-    said = f"status {status}" + (f", code {code}" if isinstance(code, (int, str)) else "")
+    status, code, headers = response.status, _code(error), response.headers
+    said = f"status {status}" + (f", code {code}" if code is not None else "")
     exhausted = headers.get("retry-after") or headers.get("x-ratelimit-remaining") == "0"
     if code in THROTTLING_CODES or status == 429 or (status == 403 and exhausted):
         return RateLimited(f"throttled: {said}", retry_after(headers, now))
@@ -124,6 +124,14 @@ def _classified(response: Response, error: Record, now: datetime) -> SourceError
     if 200 <= status < 300:
         return TemporaryFailure(f"an error inside {said}", asked)
     return RequestRejected(f"the source refused the request: {said}")
+
+
+def _code(error: Record) -> int | str | None:
+    """Printable, and short: what a source says here goes into checkpoints and logs."""
+    code = error.get("code")
+    if isinstance(code, str):
+        return ascii(code[:LONGEST_CODE])[1:-1]
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
 def _parsed(response: Response) -> Any:
@@ -143,11 +151,11 @@ def _refuse_constant(name: str) -> Any:
 def _error_inside(body: Any, stream: Stream) -> Record | None:
     """The error object of a body, if it has one: at `error_path`, or at `error` where the records are missing."""
     if stream.error_path is not None:
-        found = jmespath.search(stream.error_path, body)
+        found = found_at(stream.error_path, body)
         return _as_error(found) if found else None
     if not isinstance(body, dict) or not body.get("error"):
         return None
-    has_records = stream.records is not None and jmespath.search(stream.records, body) is not None
+    has_records = stream.records is not None and found_at(stream.records, body) is not None
     return None if has_records else _as_error(body["error"])
 
 
@@ -156,7 +164,7 @@ def _as_error(found: Any) -> Record:
 
 
 def _records(body: Any, stream: Stream) -> list[Record]:
-    found = body if stream.records is None else jmespath.search(stream.records, body)
+    found = body if stream.records is None else found_at(stream.records, body)
     where = stream.records or "body"
     if not isinstance(found, list):
         raise MalformedResponse(f"{where}: found {type(found).__name__}, allowed: a list of records")

@@ -4,6 +4,7 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import jmespath
@@ -37,6 +38,18 @@ def _is_schedule(value: str) -> str:
     return value
 
 
+def _is_base_url(value: str) -> str:
+    if not re.match(r"^(https?://[^/?#]+|\{params\.)", value):
+        raise ValueError("allowed: http:// or https:// and a host, or {params.…}")
+    return value
+
+
+def _is_origin(value: str) -> str:
+    if not re.match(r"^https?://[^/?#]+$", value):
+        raise ValueError("allowed: https://HOST without a path")
+    return value
+
+
 def _template_of(*scopes: str) -> AfterValidator:
     def check(value: str) -> str:
         for scope, name in PLACEHOLDER.findall(value):
@@ -54,6 +67,8 @@ Name = Annotated[str, AfterValidator(_is_name)]
 JsonPath = Annotated[str, AfterValidator(_is_path)]
 Schedule = Annotated[str, AfterValidator(_is_schedule)]
 Template = Annotated[str, _template_of("user", "params")]
+BaseUrl = Annotated[Template, AfterValidator(_is_base_url)]
+Origin = Annotated[str, AfterValidator(_is_origin)]
 SecretTemplate = Annotated[str, _template_of("user", "params", "credentials")]
 QueryValue = Template | int | float | bool
 
@@ -127,7 +142,7 @@ class PageNumber(Spec):
 
     type: Literal["page_number"]
     page_param: str = "page"
-    base_page: int = Field(1, ge=0)
+    base_page: int = Field(1, ge=0, strict=True)
     total_path: JsonPath | None = None
 
 
@@ -136,7 +151,7 @@ class Offset(Spec):
 
     type: Literal["offset"]
     offset_param: str = "offset"
-    base_offset: int = Field(0, ge=0)
+    base_offset: int = Field(0, ge=0, strict=True)
     total_path: JsonPath | None = None
 
 
@@ -150,21 +165,10 @@ class Source(Spec):
     to these origins only.
     """
 
-    base_url: Template
+    base_url: BaseUrl
     auth: Auth
     headers: dict[str, Template] = {}
-    allowed_origins: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _base_url_is_http(self) -> "Source":
-        if not re.match(r"^(https?://[^/?#]+|\{params\.)", self.base_url):
-            raise ValueError(
-                f"base_url: found {self.base_url!r}, allowed: http:// or https:// and a host, or {{params.…}}"
-            )
-        for origin in self.allowed_origins:
-            if not re.match(r"^https?://[^/?#]+$", origin):
-                raise ValueError(f"allowed_origins: found {origin!r}, allowed: https://HOST without a path")
-        return self
+    allowed_origins: tuple[Origin, ...] = ()
 
 
 class Stream(Spec):
@@ -184,8 +188,8 @@ class Stream(Spec):
     emit: Literal["changed", "new", "all"] = "changed"
     paginator: Paginator
     error_path: JsonPath | None = None
-    max_pages: int = Field(100_000, ge=1)
-    repeated_cursor_limit: int = Field(5, ge=1)
+    max_pages: int = Field(100_000, ge=1, strict=True)
+    repeated_cursor_limit: int = Field(5, ge=1, strict=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -195,21 +199,21 @@ class Stream(Spec):
         return values
 
 
+def _stream_names_differ(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    names = [stream.name for stream in streams]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"found two streams named {twice[0]!r}, allowed: one name for one stream")
+    return streams
+
+
 class Pipeline(Spec):
     """One pipeline file."""
 
     pipeline: Name
     source: Source
-    streams: tuple[Stream, ...] = Field(min_length=1)
+    streams: Annotated[tuple[Stream, ...], Field(min_length=1), AfterValidator(_stream_names_differ)]
     schedule: Schedule = "0 0 * * * *"
     priority: Priority = Priority.NORMAL
-
-    @model_validator(mode="after")
-    def _stream_names_differ(self) -> "Pipeline":
-        names = [stream.name for stream in self.streams]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"streams: found two streams named {twice[0]!r}, allowed: one name for one stream")
-        return self
 
     def stream(self, name: str) -> Stream | None:
         return next((stream for stream in self.streams if stream.name == name), None)
@@ -225,3 +229,26 @@ class Pipeline(Spec):
         """Names of the parameters that every user of this pipeline must have."""
         text = self.model_dump_json()
         return frozenset(name for scope, name in PLACEHOLDER.findall(text) if scope == "params")
+
+
+MODELS: dict[str, type[Spec]] = {
+    "source": Source,
+    "streams": Stream,
+    "bearer": Bearer,
+    "api_key": ApiKey,
+    "http_basic": HttpBasic,
+    "none": NoAuth,
+    "single_page": SinglePage,
+    "json_link": JsonLink,
+    "header_link": HeaderLink,
+    "cursor": Cursor,
+    "page_number": PageNumber,
+    "offset": Offset,
+}
+"""Which part of the language a step of an error's location leads into."""
+
+
+def keys_at(location: Sequence[str | int]) -> list[str]:
+    """The keys that are allowed beside the last step of `location`, which pydantic names with types as steps."""
+    inside = [MODELS[step] for step in location[:-1] if isinstance(step, str) and step in MODELS]
+    return sorted((inside[-1] if inside else Pipeline).model_fields)

@@ -18,7 +18,16 @@ class MemoryTable:
         self.rows: dict[tuple[str, str], Row] = {}
         self.away = False
         self.lose_next_answer = False
+        self._writes_left: int | None = None
+        self._last_is_answered = True
         self._versions = itertools.count(1)
+
+    def cut_off(self, writes: int, *, answered: bool) -> None:
+        """Storage goes away behind so many more writes; one more happens if it is not `answered`."""
+        self._writes_left, self._last_is_answered = writes, answered
+
+    def mend(self) -> None:
+        self.away, self.lose_next_answer, self._writes_left = False, False, None
 
     async def get(self, partition: str, key: str) -> Row | None:
         self._check_outage()
@@ -31,12 +40,12 @@ class MemoryTable:
         return self._one(Replace(row))
 
     async def put(self, row: Row) -> str:
-        self._check_outage()
+        self._begin_write()
         check_limits([row])
         return self._answered(self._store(row))
 
     async def delete(self, row: Row) -> None:
-        self._check_outage()
+        self._begin_write()
         found = self.rows.get((row.partition, row.key))
         if found is not None and row.etag is not None and found.etag != row.etag:
             raise Conflict("changed")
@@ -44,7 +53,7 @@ class MemoryTable:
         self._answered("")
 
     async def transact(self, operations: Sequence[Operation]) -> list[str | None]:
-        self._check_outage()
+        self._begin_write()
         if len(operations) > MAX_OPERATIONS:
             raise TooLarge("too many operations")
         if len({operation.row.partition for operation in operations}) != 1:
@@ -83,7 +92,7 @@ class MemoryTable:
             yield row
 
     def _one(self, operation: Insert | Replace) -> str:
-        self._check_outage()
+        self._begin_write()
         check_limits([operation.row])
         self._check(operation)
         return self._answered(self._apply(operation) or "")
@@ -114,6 +123,16 @@ class MemoryTable:
         etag = f'W/"{next(self._versions)}"'
         self.rows[row.partition, row.key] = replace(row, etag=etag)
         return etag
+
+    def _begin_write(self) -> None:
+        self._check_outage()
+        if self._writes_left is None:
+            return
+        self._writes_left -= 1
+        if self._writes_left < 0:
+            self.away, self.lose_next_answer = True, not self._last_is_answered
+            if self._last_is_answered:
+                self._check_outage()
 
     def _check_outage(self) -> None:
         if self.away:

@@ -61,9 +61,8 @@ def run_range(seeds: range) -> int:
             if sys.stderr.isatty():
                 print(f"\r{done:,} of {len(seeds):,} seeds", end="", file=sys.stderr)
     seconds = time.monotonic() - started
-    print(
-        f"\nseeds {seeds.start}-{seeds.stop}: {broken} violations, {len(seeds) / seconds:.0f} a second on {os.cpu_count()} cores"
-    )
+    pace = f"{len(seeds) / seconds:.0f} a second on {os.cpu_count()} cores"
+    print(f"\nseeds {seeds.start}-{seeds.stop}: {broken} violations, {pace}")
     return 1 if broken else 0
 
 

@@ -1,0 +1,171 @@
+"""Calls to a real HTTP server: where credentials go, and that users do not meet each other."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+from aiohttp import web
+
+from shared.errors import RequestRejected, TemporaryFailure
+from shared.pipeline.auth import Attachment
+from shared.pipeline.requests import PageRequest
+from shared.pipeline.responses import Response
+from tests.unit.shared.adapters.conftest import BEARER, Called, HttpSource, called_with
+
+KEY = Attachment(query=(("key", "canary&token"),))
+
+
+async def test_a_response_is_read_whole(called: Called):
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"data": [1]}, status=418, headers={"X-Odd": "yes"})
+
+    called.source.answers["/page"] = answer
+    response = await called.get("/page")
+    assert (response.status, json.loads(response.body)) == (418, {"data": [1]})
+    assert response.headers["x-odd"] == "yes"
+
+
+@pytest.mark.parametrize("path", ["/p?sig=a%2Bb==&x=%7e+y&z=%20", "/p/%2F/x?a=1&a=2&flag", "/?q='%27|"])
+async def test_the_url_arrives_byte_for_byte(called: Called, path: str):
+    """A signed link must not be written anew on its way."""
+    await called.get(path)
+    assert called.last.raw_path.replace("%7C", "|").replace("%27", "'") == path.replace("%27", "'")
+
+
+async def test_headers_of_the_pipeline_file_are_sent_with_decent_defaults(called: Called):
+    await called.get("/", Accept="text/x", **{"X-Shop": "1"})
+    assert (called.last.headers["Accept"], called.last.headers["X-Shop"]) == ("text/x", "1")
+    assert called.last.headers["Accept-Encoding"] == "gzip"
+
+
+async def test_the_credential_goes_with_the_request(called: Called):
+    await called.get("/a")
+    assert called.last.headers["Authorization"] == "Bearer canary-token"
+    await called.get("/b?after=1", attachment=KEY)
+    assert called.last.raw_path == "/b?after=1&key=canary%26token"
+    assert "Authorization" not in called.last.headers
+
+
+async def test_the_credential_goes_to_allowed_origins_only(called: Called):
+    """Even if a caller let a foreign URL through, the transport does not."""
+    elsewhere = PageRequest(called.source.base + "/a", {}, frozenset({"https://api.example.com:443"}))
+    with pytest.raises(RequestRejected, match=r"allowed: https://api\.example\.com:443"):
+        await called.http.fetch("ann", elsewhere, BEARER)
+    assert called.source.requests == []
+
+
+async def test_no_log_of_the_http_library_shows_a_credential(called: Called, caplog: pytest.LogCaptureFixture):
+    """httpx logs each URL at INFO, httpcore each header at DEBUG where somebody asks for it."""
+    for name in ("httpx", "httpcore"):
+        caplog.set_level(logging.INFO, logger=name)
+    await called.get("/a", attachment=BEARER)
+    await called.get("/b", attachment=KEY)
+    assert any("/b" in message for message in caplog.messages)
+    assert "canary" not in caplog.text
+
+
+async def test_a_client_has_no_credential_of_its_own(called: Called):
+    """What is no default can't be sent along by a redirect, a retry or a mistake."""
+    await called.get("/a")
+    await called.get("/b", attachment=Attachment())
+    assert "Authorization" not in called.last.headers
+    assert called.last.raw_path == "/b"
+
+
+async def test_redirects_are_not_followed(called: Called):
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": called.source.base + "/elsewhere"})
+
+    called.source.answers["/moved"] = answer
+    assert (await called.get("/moved")).status == 302
+    assert [request.path for request in called.source.requests] == ["/moved"]
+
+
+@pytest.mark.parametrize("token", ["canary\n", "canary\r\nX-Evil: 1", "canary\x00"])
+async def test_a_credential_that_no_header_can_hold_is_rejected_and_not_shown(called: Called, token: str):
+    """A line end copied along with a token: trying again would not help."""
+    with pytest.raises(RequestRejected) as refused:
+        await called.get("/", attachment=Attachment(headers=(("Authorization", f"Bearer {token}"),)))
+    assert "canary" not in str(refused.value)
+    assert called.source.requests == []
+
+
+async def test_other_alphabets_in_a_credential_arrive(called: Called):
+    await called.get("/", attachment=Attachment(headers=(("X-Key", "schlüssel"),)))
+    assert dict(called.last.raw_headers)[b"X-Key"].decode() == "schlüssel"
+
+
+async def test_each_user_has_cookies_of_their_own(called: Called):
+    async def answer(request: web.Request) -> web.Response:
+        response = web.json_response({"data": []})
+        response.set_cookie("session", request.query["user"])
+        return response
+
+    called.source.answers["/"] = answer
+    for user in ("ann", "bob", "ann", "bob"):
+        await called.get(f"/?user={user}", user=user)
+    assert [request.cookies.get("session") for request in called.source.requests] == [None, None, "ann", "bob"]
+
+
+async def test_idle_clients_are_closed(http_source: HttpSource):
+    called = called_with(http_source, idle=100)
+    await called.get(user="ann")
+    called.clock.now += 60
+    await called.get(user="bob")
+    called.clock.now += 60
+    await called.get(user="cid")
+    assert called.http.clients == 2
+    await called.http.close()
+    assert called.http.clients == 0
+
+
+async def test_the_least_recently_used_client_goes_when_there_are_too_many(http_source: HttpSource):
+    """A closed client's cookies are gone, which shows who it was."""
+
+    async def answer(request: web.Request) -> web.Response:
+        response = web.json_response({"data": []})
+        response.set_cookie("session", "kept")
+        return response
+
+    http_source.answers["/"] = answer
+    called = called_with(http_source, limit=2)
+    for user in ("ann", "bob", "ann", "cid", "ann", "bob"):
+        await called.get(user=user)
+    cookies = [request.cookies.get("session") for request in http_source.requests]
+    assert cookies == [None, None, "kept", None, "kept", None]
+    assert called.http.clients == 2
+    await called.http.close()
+
+
+async def test_a_client_that_is_fetching_is_never_closed(http_source: HttpSource):
+    """More users at once than clients are kept: all get their page."""
+    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        arrived.release()
+        await go_on.wait()
+        return web.json_response({"data": [request.query["user"]]})
+
+    http_source.answers["/"] = answer
+    called = called_with(http_source, limit=2)
+    fetches = [asyncio.create_task(called.get(f"/?user={number}", user=f"u{number}")) for number in range(12)]
+    async with asyncio.timeout(30):
+        for _ in fetches:
+            await arrived.acquire()
+    go_on.set()
+    bodies = [json.loads(response.body) for response in await asyncio.gather(*fetches)]
+    assert bodies == [{"data": [str(number)]} for number in range(12)]
+    await called.get(user="last")
+    assert called.http.clients == 2
+    await called.http.close()
+
+
+async def test_one_users_broken_connection_disturbs_nobody(called: Called):
+    called.source.raw["/broken"] = []
+    results = await asyncio.gather(
+        *(called.get("/broken" if number == 3 else "/fine", user=f"u{number}") for number in range(8)),
+        return_exceptions=True,
+    )
+    assert isinstance(results[3], TemporaryFailure)
+    assert all(isinstance(each, Response) for place, each in enumerate(results) if place != 3)

@@ -1,0 +1,84 @@
+"""How a credential goes onto a request, and how it is kept out of what is stored."""
+
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import RequestRejected
+from shared.pipeline.auth import Attachment, attachment, with_query, without_secrets
+from shared.pipeline.spec import Pipeline
+
+SCOPES = {"user": {"id": "ann"}, "params": {}, "credentials": {"token": "canary&token", "user": "ann", "pass": "p:w"}}
+
+
+@pytest.mark.parametrize(
+    ("auth", "attached"),
+    [
+        (
+            {"type": "bearer", "token": "{credentials.token}"},
+            Attachment(headers=(("Authorization", "Bearer canary&token"),)),
+        ),
+        (
+            {"type": "api_key", "name": "X-Key", "key": "{credentials.token}"},
+            Attachment(headers=(("X-Key", "canary&token"),)),
+        ),
+        (
+            {"type": "api_key", "name": "key", "key": "{credentials.token}", "location": "query"},
+            Attachment(query=(("key", "canary&token"),)),
+        ),
+        (
+            {"type": "http_basic", "username": "{credentials.user}", "password": "{credentials.pass}"},
+            Attachment(headers=(("Authorization", "Basic YW5uOnA6dw=="),)),
+        ),
+        ({"type": "none"}, Attachment()),
+    ],
+)
+def test_each_kind_attaches_in_its_own_way(make_pipeline: Callable[..., Pipeline], auth: object, attached: Attachment):
+    assert attachment(make_pipeline(source={"auth": auth}), SCOPES) == attached
+
+
+def test_a_missing_credential_is_named(make_pipeline: Callable[..., Pipeline]):
+    with pytest.raises(RequestRejected, match=r"the user has no value for \{credentials.token\}"):
+        attachment(make_pipeline(), {"credentials": {}})
+
+
+def test_an_attachment_does_not_show_itself(make_pipeline: Callable[..., Pipeline]):
+    assert "canary" not in repr(attachment(make_pipeline(), SCOPES))
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://a/x?access_token=canary-1&after=2", "https://a/x?after=2"),
+        ("https://a/x?after=2&access_token=canary-1", "https://a/x?after=2"),
+        ("https://a/x?access_token=canary-1", "https://a/x"),
+        ("/x?t=canary%2D1&sig=a%2Bb==&y=%7e", "/x?sig=a%2Bb==&y=%7e"),
+        ("https://a/x?after=canary-12", "https://a/x?after=canary-12"),
+        ("https://a/x?sig=a%2Bb==&y=%7e+z&&flag", "https://a/x?sig=a%2Bb==&y=%7e+z&&flag"),
+        ("https://a/x", "https://a/x"),
+    ],
+)
+def test_a_next_link_is_stored_without_the_credential(url: str, kept: str):
+    """What is left is byte for byte what the source wrote."""
+    assert without_secrets(url, ["canary-1", "", "other"]) == kept
+
+
+@given(st.text(min_size=6), st.sampled_from([lambda s: quote(s, safe=""), quote_plus]))
+def test_any_credential_is_taken_out_however_it_is_quoted(secret: str, quoted: Callable[[str], str]):
+    url = f"https://a/x?access_token={quoted(secret)}&after=2"
+    assert without_secrets(url, [secret]) == ("https://a/x" if secret == "after" else "https://a/x?after=2")
+
+
+@pytest.mark.parametrize(
+    ("url", "attached"),
+    [
+        ("https://a/x", "https://a/x?key=a%26b"),
+        ("https://a/x?sig=a%2Bb==", "https://a/x?sig=a%2Bb==&key=a%26b"),
+    ],
+)
+def test_a_key_goes_behind_the_query_that_is_there(url: str, attached: str):
+    assert with_query(url, [("key", "a&b")]) == attached
+    assert with_query(url, []) == url

@@ -1,0 +1,178 @@
+"""What is asked for one page, and where a request may go."""
+
+import contextlib
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import RequestRejected
+from shared.pipeline.requests import PageRequest, origin_of, page_request
+from shared.pipeline.spec import Pipeline
+
+MakePipeline = Callable[..., Pipeline]
+
+SCOPES = {"user": {"id": "ann/1"}, "params": {"shop": "a&b", "base": "https://shop.example"}, "credentials": {}}
+API = "https://api.example.com:443"
+LINK = {"type": "json_link", "next_url_path": "next"}
+CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
+PAGE = {"type": "page_number"}
+OFFSET = {"type": "offset"}
+
+
+def asked(pipeline: Pipeline, cursor: str | None = None, scopes: object = SCOPES) -> PageRequest:
+    return page_request(pipeline, pipeline.streams[0], cursor, scopes)  # type: ignore[arg-type]  # shorter to write
+
+
+def test_the_first_page_is_asked_for_by_path_and_query(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(path="/{user.id}/posts", query={"limit": 10, "shop": "{params.shop}", "all": True})
+    assert asked(pipeline).url == "https://api.example.com/v1/ann%2F1/posts?limit=10&shop=a%26b&all=true"
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "url"),
+    [
+        ("https://api.example.com/v1/", "/posts", "https://api.example.com/v1/posts"),
+        ("https://api.example.com/v1", "posts", "https://api.example.com/v1/posts"),
+        ("https://api.example.com", "", "https://api.example.com"),
+        ("{params.base}", "/posts", "https://shop.example/posts"),
+    ],
+)
+def test_base_and_path_are_joined_with_one_slash(make_pipeline: MakePipeline, base: str, path: str, url: str):
+    assert asked(make_pipeline(source={"base_url": base}, path=path)).url == url
+
+
+@pytest.mark.parametrize(
+    ("paginator", "cursor", "query"),
+    [
+        (CURSOR, None, "limit=10"),
+        (CURSOR, "abc", "limit=10&after=abc"),
+        (PAGE, None, "limit=10&page=1"),
+        (PAGE, "7", "limit=10&page=7"),
+        ({"type": "page_number", "base_page": 0, "page_param": "p"}, None, "limit=10&p=0"),
+        (OFFSET, None, "limit=10&offset=0"),
+        (OFFSET, "200", "limit=10&offset=200"),
+        ({"type": "single_page"}, None, "limit=10"),
+        (LINK, None, "limit=10"),
+        ({"type": "header_link"}, None, "limit=10"),
+    ],
+)
+def test_each_paginator_asks_in_its_own_way(
+    make_pipeline: MakePipeline, paginator: object, cursor: str | None, query: str
+):
+    url = asked(make_pipeline(paginator, path="/posts", query={"limit": 10}), cursor).url
+    assert url == f"https://api.example.com/v1/posts?{query}"
+
+
+def test_a_cursor_takes_the_place_of_the_same_parameter(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(CURSOR, path="/posts", query={"after": "start", "limit": 10})
+    assert asked(pipeline, "abc").url == "https://api.example.com/v1/posts?limit=10&after=abc"
+
+
+@given(cursor=st.text(min_size=1))
+def test_any_cursor_arrives_as_it_is(make_pipeline: MakePipeline, cursor: str):
+    """Keyset tokens hold `+`, `=`, `/`, blanks; the source must read back the very text it named."""
+    url = asked(make_pipeline(CURSOR, path="/posts"), cursor).url
+    assert parse_qs(urlsplit(url).query, keep_blank_values=True) == {"after": [cursor]}
+
+
+@pytest.mark.parametrize(
+    ("link", "url"),
+    [
+        ("https://api.example.com/v2/posts?after=a%2Bb==&x=%7e+y", None),
+        ("/v2/posts?after=1", "https://api.example.com/v2/posts?after=1"),
+        ("?after=1", "https://api.example.com/v1/posts?after=1"),
+        ("more?after=1", "https://api.example.com/v1/more?after=1"),
+        ("//api.example.com/v2", "https://api.example.com/v2"),
+        ("https://API.example.com:443/v2", None),
+    ],
+)
+def test_a_next_link_is_followed_as_it_stands(make_pipeline: MakePipeline, link: str, url: str | None):
+    """Absolute ones byte for byte: a signed link breaks if it is written anew."""
+    pipeline = make_pipeline(LINK, path="/posts", query={"limit": 10})
+    assert asked(pipeline, link).url == (url or link)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/v1/posts",
+        "http://api.example.com/v1/posts",
+        "https://api.example.com:444/v1/posts",
+        "//evil.example/posts",
+        "https://api.example.com@evil.example/posts",
+        "https://api.example.com.evil.example/posts",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "http://[::1",
+        "https://api.example.com:port/",
+        "https://api.example.com:99999999/",
+    ],
+)
+def test_a_link_to_another_origin_is_refused(make_pipeline: MakePipeline, link: str):
+    """Another scheme or port is another origin; the credential would go there."""
+    with pytest.raises(RequestRejected):
+        asked(make_pipeline(LINK, path="/posts"), link)
+
+
+def test_the_refusal_names_what_was_found_and_what_is_allowed(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(LINK, source={"allowed_origins": ["https://cdn.example.com"]})
+    with pytest.raises(RequestRejected) as refused:
+        asked(pipeline, "https://evil.example/?access_token=canary")
+    assert str(refused.value) == (
+        "the next link leads to https://evil.example:443, "
+        "allowed: https://api.example.com:443, https://cdn.example.com:443"
+    )
+
+
+def test_an_origin_that_the_file_allows_may_be_followed(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(LINK, source={"allowed_origins": ["https://cdn.example.com"]})
+    request = asked(pipeline, "https://cdn.example.com/next")
+    assert request.url == "https://cdn.example.com/next"
+    assert request.origins == {API, "https://cdn.example.com:443"}
+
+
+def test_headers_are_filled_and_those_of_the_stream_win(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(
+        source={"headers": {"X-Shop": "{params.shop}", "X-Version": "1"}}, headers={"X-Version": "2"}
+    )
+    assert asked(pipeline).headers == {"X-Shop": "a&b", "X-Version": "2"}
+
+
+def test_a_parameter_that_the_user_lacks_is_named(make_pipeline: MakePipeline):
+    with pytest.raises(RequestRejected, match=r"the user has no value for \{params.region\}"):
+        asked(make_pipeline(path="/{params.region}"))
+
+
+@pytest.mark.parametrize("base", ["nonsense", "ftp://shop.example", "https://[bad", "https://", ""])
+def test_a_users_base_url_that_is_none_is_refused(make_pipeline: MakePipeline, base: str):
+    """It comes from the users file, so it is one user's mistake and must be classified, not crash."""
+    pipeline = make_pipeline(CURSOR, source={"base_url": "{params.base}"}, query={"limit": 10})
+    with pytest.raises(RequestRejected, match=r"allowed: http\(s\)://host/"):
+        asked(pipeline, None, {"params": {"base": base}, "user": {"id": "ann"}})
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://API.Example.com/x?y#z", API),
+        ("https://api.example.com:443", API),
+        ("http://api.example.com", "http://api.example.com:80"),
+        ("http://api.example.com:8080/", "http://api.example.com:8080"),
+        ("https://user:pass@api.example.com/", API),
+        ("https://müller.example/", "https://xn--mller-kva.example:443"),
+        ("https://xn--mller-kva.example/", "https://xn--mller-kva.example:443"),
+    ],
+)
+def test_origins_can_be_compared(url: str, origin: str):
+    assert origin_of(url) == origin
+
+
+@given(st.text())
+def test_any_text_has_an_origin_or_is_refused(url: str):
+    """Whatever a source writes into a link, the answer is a decision and not a crash."""
+    for text in (url, f"https://{url}", f"https://api.example.com{url}"):
+        with contextlib.suppress(RequestRejected):
+            assert origin_of(text).startswith(("http://", "https://"))
