@@ -1,6 +1,5 @@
 """One page per wake-up, whatever the wake-up, the source and the user are like."""
 
-
 import pytest
 
 from shared.checkpoint import RunState
