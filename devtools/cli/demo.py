@@ -133,7 +133,7 @@ def _job(chosen: Demo, folder: DataFolder, ports: Ports) -> mine.Job:
     params = {"base_url": f"http://{LOOPBACK}:{ports['http']}"}
     lines = map(json.loads, user_lines(chosen.users, chosen.seed))
     users = {line["user"]: User(line["user"], line["credentials"], params) for line in lines}
-    return mine.Job(pipelines, load_folder(pipelines), UsersFile(users, {}), folder.path / "output")
+    return mine.Job(pipelines, load_folder(pipelines), UsersFile(users, {}), _seen_from_here(folder.path / "output"))
 
 
 def _truth(ports: Ports) -> list[bytes]:
@@ -143,3 +143,9 @@ def _truth(ports: Ports) -> list[bytes]:
         return connection.getresponse().read().splitlines()
     finally:
         connection.close()
+
+
+def _seen_from_here(path: Path) -> Path:
+    """Relative, where that is shorter to read and to type."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

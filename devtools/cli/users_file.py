@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from shared.errors import BadInput
 from shared.pipeline.spec import Pipeline
 from shared.users import User
 
-KEYS = ("user", "credentials", "params")
+KEYS = ("user", "credentials", "params", "expires_at")
 MOST_MISTAKES = 20
 LONGEST_ID = 256
 """Characters; an encoded id must fit a table key several times over."""
@@ -76,7 +77,12 @@ def _user(line: str, known: dict[str, User], places: dict[str, str]) -> User:
         raise BadInput(f"found {_kind(values)}, allowed: an object with user, credentials, params")
     if unknown := sorted(values.keys() - set(KEYS)):
         raise BadInput(f"found an unknown key {unknown[0]!r}, allowed: {', '.join(KEYS)}")
-    user = User(_id(values.get("user")), _credentials(values.get("credentials", {})), _params(values.get("params", {})))
+    user = User(
+        _id(values.get("user")),
+        _credentials(values.get("credentials", {})),
+        _params(values.get("params", {})),
+        expires_at=_moment(values.get("expires_at")),
+    )
     if user.id in known:
         raise BadInput(f"user: found {user.id!r}, which {places[user.id]} has; allowed: each user once")
     return user
@@ -110,6 +116,17 @@ def _params(value: Any) -> dict[str, Any]:
         if isinstance(each, dict | list) or each is None:
             raise BadInput(f"params.{name}: found {_kind(each)}, allowed: a text, a number, true or false")
     return value
+
+
+def _moment(value: Any) -> datetime | None:
+    """When the credentials expire; without an offset it means UTC."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise BadInput(f"expires_at: found {_kind(value)}, allowed: such as 2026-12-31T00:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _missing(user: User, pipelines: Iterable[Pipeline]) -> Iterator[tuple[str, str, str]]:

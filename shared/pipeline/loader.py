@@ -61,8 +61,10 @@ def load_file(file: Path) -> Pipeline:
     """One pipeline. Raises InvalidPipeline, a line per mistake."""
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidPipeline(f"{file}: {error}, allowed: a readable UTF-8 file") from None
+    except OSError as error:
+        raise InvalidPipeline(f"{file}: found {error.strerror}, allowed: a readable pipeline file") from None
+    except UnicodeDecodeError:
+        raise InvalidPipeline(f"{file}: found bytes that are not UTF-8, allowed: YAML in UTF-8") from None
     return load_text(text, str(file))
 
 

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,27 @@ def test_users_are_read_with_credentials_and_parameters(tmp_path: Path):
     assert users["Jörg/№ 7"].credentials == {}
 
 
+def test_a_user_may_say_when_the_credentials_expire(tmp_path: Path):
+    """Without an offset the time is UTC."""
+    moment = datetime(2026, 12, 31, 10, tzinfo=UTC)
+    file = tmp_path / "users.jsonl"
+    file.write_text(
+        '{"user": "a", "expires_at": "2026-12-31T11:00:00+01:00"}\n{"user": "b", "expires_at": "2026-12-31T10:00:00"}'
+    )
+    assert [user.expires_at for user in read_users(file).users.values()] == [moment, moment]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         (f"{{{SECRET}", 'found no JSON, allowed: {"user": "u01", "credentials": {…}, "params": {…}}'),
         ([SECRET], "found a list, allowed: an object with user, credentials, params"),
-        ({"user": "a", "token": SECRET}, "found an unknown key 'token', allowed: user, credentials, params"),
+        (
+            {"user": "a", "token": SECRET},
+            "found an unknown key 'token', allowed: user, credentials, params, expires_at",
+        ),
+        ({"user": "a", "expires_at": "soon"}, "expires_at: found a text, allowed: such as 2026-12-31T00:00:00Z"),
+        ({"user": "a", "expires_at": 7}, "expires_at: found a number, allowed: such as 2026-12-31T00:00:00Z"),
         ({"credentials": {}}, "user: found nothing, allowed: a text of 1 to 256 characters"),
         ({"user": 7}, "user: found a number, allowed: a text of 1 to 256 characters"),
         ({"user": ""}, "user: found 0 characters, allowed: a text of 1 to 256 characters"),

@@ -214,7 +214,7 @@ def test_a_folder_without_pipelines_is_a_mistake(tmp_path: Path):
 
 def test_a_file_that_can_not_be_read_is_a_mistake(tmp_path: Path):
     (tmp_path / "latin.yaml").write_bytes(b"pipeline: caf\xe9")
-    with pytest.raises(InvalidPipeline, match="allowed: a readable UTF-8 file"):
+    with pytest.raises(InvalidPipeline, match="found bytes that are not UTF-8, allowed: YAML in UTF-8"):
         load_file(tmp_path / "latin.yaml")
-    with pytest.raises(InvalidPipeline, match="allowed: a readable UTF-8 file"):
+    with pytest.raises(InvalidPipeline, match="found No such file or directory, allowed: a readable pipeline file"):
         load_file(tmp_path / "nowhere.yaml")
