@@ -26,6 +26,16 @@ async def exactly_once(simulation: Simulation) -> None:
                 raise Violation(f"missing: {key.user} {identity} version {version}")
 
 
+async def refused_users_are_parked(simulation: Simulation) -> None:
+    """With the reason, without output, and without hurting the others."""
+    for key in simulation.keys[: simulation.workload.refused]:
+        checkpoint = await simulation.checkpoint(key)
+        if checkpoint.state is not RunState.PARKED or checkpoint.reason not in {"invalid_credential", "unknown"}:
+            raise Violation(f"{key} with a refused credential is {checkpoint.state} {checkpoint.reason}")
+        if any(line["_user"] == key.user for line in output_lines(simulation)):
+            raise Violation(f"{key} with a refused credential has output")
+
+
 async def all_runs_end(simulation: Simulation) -> None:
     """Done, or parked with a reason and a row that shows it."""
     for key in simulation.keys:
@@ -87,6 +97,7 @@ async def no_secret_leaves(simulation: Simulation) -> None:
 
 INVARIANTS: tuple[Invariant, ...] = (
     exactly_once,
+    refused_users_are_parked,
     all_runs_end,
     pages_are_gap_free,
     nothing_is_left,

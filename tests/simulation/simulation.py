@@ -57,7 +57,7 @@ class Workload:
 
     `moving`, `trouble`, `ragged` and `away` are chances of the API (see source.py), `duplicate` and `lost` those of the
     broker; `skew` is the largest error of a process's clock in seconds. `large_pages` puts every page into a
-    blob. `settings` are app settings.
+    blob. The first `refused` users have a token that the API does not know. `settings` are app settings.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Workload:
     ragged: float = 0.0
     away: float = 0.0
     lost: float = 0.0
+    refused: int = 0
     reconciler: bool = True
     large_pages: bool = False
     emit: str = "changed"
@@ -145,8 +146,9 @@ class Simulation:
 
     async def _play(self) -> None:
         self.outside = self._services(None)
-        for user in self.users:
-            await self.outside.users.put(User(user, {"token": token_of(user)}))
+        for number, user in enumerate(self.users):
+            token = token_of("nobody") if number < self.workload.refused else token_of(user)
+            await self.outside.users.put(User(user, {"token": token}))
         helpers = [asyncio.create_task(self._supervise(number)) for number in range(self.workload.processes)]
         helpers.append(asyncio.create_task(self._timers()))
         try:

@@ -27,6 +27,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("next link in the body", paginator="json_link"),
     Workload("next link in the header", paginator="header_link", ragged=0.2),
     Workload("next link leads away", paginator="json_link", away=0.2),
+    Workload("a refused credential", users=3, refused=1),
     Workload("large pages", large_pages=True, settings=EAGER),
     Workload("duplicates from the broker", duplicate=0.2),
     Workload("messages lost", lost=0.1, users=1),
