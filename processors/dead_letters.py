@@ -89,8 +89,11 @@ async def _judge(letter: Letter, services: Services) -> Outcome:
         wake_up = WakeUp.decode(letter.body)
     except MalformedMessage as error:
         return await park_message(letter, str(error), services)
-    if wake_up.kind == "deliver":
-        return await _deliver_later(wake_up, services)
+    judge = _mine_later if wake_up.kind == "mine" else _deliver_later
+    return (await judge(wake_up, letter, services)).about(wake_up)
+
+
+async def _mine_later(wake_up: WakeUp, letter: Letter, services: Services) -> Outcome:
     checkpoint = await services.checkpoints.read(wake_up.key, wake_up.slice)
     if checkpoint is None or checkpoint.standing(wake_up) is Standing.STALE or not checkpoint.is_open:
         return Outcome("dropped", reason="nobody waits for it")
@@ -116,7 +119,7 @@ async def _replay_or_park(checkpoint: Checkpoint, letter: Letter, services: Serv
     return Outcome("replayed", reason=kind, seconds=seconds, replays=written.replays)
 
 
-async def _deliver_later(wake_up: WakeUp, services: Services) -> Outcome:
+async def _deliver_later(wake_up: WakeUp, _: Letter, services: Services) -> Outcome:
     """Committed pages are never given up: delivery comes back as long as there are any."""
     if not await services.checkpoints.has_pages(wake_up.key):
         return Outcome("dropped", reason="nothing to deliver")

@@ -36,6 +36,7 @@ app.command("status")(status.status)
 def main() -> None:
     """Entry point of the console script."""
     os.environ.update(app_settings.environment({}))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background command inherits it as ignored
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
