@@ -123,8 +123,8 @@ async def start_run(
     key = StreamKey(pipeline.pipeline, stream.name, user.id)
     run = run_id(tick, key)
     existing = await services.checkpoints.read(key)
-    if existing is not None and existing.run == run and existing.is_open and existing.next_seq == 0:
-        return services.outgoing(existing.wake_up(), existing.priority)  # cut off before it was sent, perhaps
+    if existing is not None and _perhaps_unsent(existing, run):
+        return services.outgoing(existing.wake_up(), existing.priority)
     if existing is not None and (existing.is_open or existing.run == run):
         return None
     if existing is not None and existing.state is RunState.PARKED:
@@ -145,7 +145,10 @@ async def _begin(
     stream: Stream,
     services: Services,
 ) -> Checkpoint | None:
-    """Insert or take over the checkpoint; None if somebody else was first."""
+    """Insert or take over the checkpoint; None if another run was first.
+
+    Another scheduler that was first with this same run may have been cut off since: its wake-up is sent again.
+    """
     now = services.now()
     try:
         if existing is None:
@@ -154,7 +157,13 @@ async def _begin(
         index = run if stream.emit == "all" else existing.index
         return await services.checkpoints.replace(existing.begin_again(run, now, pipeline.priority, index))
     except (AlreadyExists, Conflict):
-        return None
+        found = await services.checkpoints.read(key)
+        return found if found is not None and _perhaps_unsent(found, run) else None
+
+
+def _perhaps_unsent(checkpoint: Checkpoint, run: str) -> bool:
+    """Whether this run stands at its beginning, so that its first wake-up may never have been sent."""
+    return checkpoint.run == run and checkpoint.is_open and checkpoint.next_seq == 0
 
 
 async def _portions(values: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]:

@@ -95,9 +95,9 @@ async def _judge(letter: Letter, services: Services) -> Outcome:
 
 async def _mine_later(wake_up: WakeUp, letter: Letter, services: Services) -> Outcome:
     checkpoint = await services.checkpoints.read(wake_up.key, wake_up.slice)
-    if checkpoint is None or checkpoint.standing(wake_up) is Standing.STALE or not checkpoint.is_open:
+    if checkpoint is None or checkpoint.standing(wake_up) is Standing.STALE:
         return Outcome("dropped", reason="nobody waits for it")
-    if checkpoint.standing(wake_up) is Standing.BEHIND:  # perhaps a replay of it that was never sent
+    if checkpoint.standing(wake_up) is Standing.BEHIND:  # what should have followed it was perhaps never sent
         await send_current(checkpoint, services)
         return Outcome("resent", now_at=checkpoint.next_seq)
     try:

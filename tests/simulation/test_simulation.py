@@ -41,6 +41,18 @@ def test_the_same_seed_gives_the_same_run():
             167,
             "a delivery that was written down as postponed and never sent was not sent again",
         ),
+        (
+            "no reconciler",
+            CLIMATES[3],
+            14447,
+            "of two schedulers at one user, the one that was first was cut off and the other left it at that",
+        ),
+        (
+            "no reconciler, trouble",
+            CLIMATES[6],
+            11023,
+            "the dead letter of the last page was dropped because its run was done, and nobody woke delivery",
+        ),
     ],
 )
 def test_defects_that_seeds_once_found_stay_mended(workload: str, climate: Climate, seed: int, defect: str):
