@@ -26,6 +26,9 @@ SHORTEST = 6
 REMEMBERED = 1024
 """Forms of values; each is looked for in each line. Far more than the credentials in use at one time."""
 
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
+"""From the common letters of base64 to those of URLs."""
+
 CHATTY = ("azure", "uamqp", "httpx", "httpcore")
 """Libraries that log each call at INFO; a line per call costs more than the call."""
 
@@ -52,11 +55,13 @@ def remember_secrets(values: Iterable[str]) -> None:
 
 
 def _forms(value: str) -> set[str]:
-    """How a value looks in a URL, in JSON, in a `repr` and in base64."""
+    """How a value looks in a URL, in JSON, in a `repr` of text or bytes, and in base64 wherever it begins there."""
     coded = value.encode("utf-8", "replace")
-    in_base64 = {base64.b64encode(coded).decode(), base64.urlsafe_b64encode(coded).decode()}
-    in_url = {quote(coded, safe=""), quote_plus(coded)}
-    return {value, json.dumps(value)[1:-1], repr(value)[1:-1]} | in_url | in_base64
+    in_url = {quote(coded), quote(coded, safe=""), quote_plus(coded)}
+    in_code = {json.dumps(value)[1:-1], repr(value)[1:-1], repr(coded)[2:-1]}
+    in_base64 = {base64.b64encode(coded)} | {base64.b64encode(bytes(shift) + coded)[4:-4] for shift in range(3)}
+    either = {form.translate(table).decode() for form in in_base64 for table in (None, URL_SAFE)}
+    return {form for form in {value} | in_url | in_code | either if len(form) >= SHORTEST}
 
 
 def redacted(text: str) -> str:
@@ -126,7 +131,12 @@ async def invocation(function: str) -> AsyncIterator[Invocation]:
 
 
 def _write(function: str, outcome: Outcome, started: float, level: int) -> None:
-    facts = {name: value for name, value in outcome.facts.items() if value is not None}
+    """Texts are redacted before JSON escapes them a second time."""
+    facts = {
+        name: redacted(value) if isinstance(value, str) else value
+        for name, value in outcome.facts.items()
+        if value is not None
+    }
     line = {
         "function": function,
         "what": outcome.what,

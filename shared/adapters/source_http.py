@@ -247,7 +247,8 @@ async def _read(answer: httpx.Response) -> bytes:
     """The body, inflated, within all size limits."""
     encoding = answer.headers.get("content-encoding", "identity").strip().lower() or "identity"
     if encoding not in {"identity", "gzip", "x-gzip", "deflate"}:
-        raise MalformedResponse(f"found content-encoding {encoding!r}, allowed: gzip, deflate or none")
+        found = repr(encoding) if encoding in {"br", "zstd", "compress"} else "another one"
+        raise MalformedResponse(f"content-encoding: found {found}, allowed: gzip, deflate or none")
     inflater = None if encoding == "identity" else zlib.decompressobj(wbits=47 if "gzip" in encoding else 15)
     wire, parts, size = 0, [], 0
     async with _inflating():

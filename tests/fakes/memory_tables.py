@@ -1,7 +1,7 @@
 """An in-memory Table that is as strict as Table Storage."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from shared.adapters.tables import MAX_OPERATIONS, Delete, Insert, Operation, Replace, Row, check_limits
@@ -12,12 +12,14 @@ FORBIDDEN = set("/\\#?") | {chr(code) for code in (*range(0x20), *range(0x7F, 0x
 
 class MemoryTable:
     """Rows with ETags. `away` makes every call fail as an outage does, `lose_next_answer` lets the next write happen
-    and its answer get lost."""
+    and its answer get lost. `meanwhile` happens once, behind the next `get`.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Row] = {}
         self.away = False
         self.lose_next_answer = False
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
         self._writes_left: int | None = None
         self._last_is_answered = True
         self._versions = itertools.count(1)
@@ -31,7 +33,11 @@ class MemoryTable:
 
     async def get(self, partition: str, key: str) -> Row | None:
         self._check_outage()
-        return self.rows.get((partition, key))
+        found = self.rows.get((partition, key))
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return found
 
     async def insert(self, row: Row) -> str:
         return self._one(Insert(row))

@@ -27,6 +27,7 @@ from shared.messages import StreamKey
 from shared.outcome import Outcome
 from shared.pipeline.loader import load_text
 from shared.pipeline.responses import Response
+from shared.runs import resume
 from shared.services import Services
 from shared.settings import Settings
 from shared.users import User
@@ -87,6 +88,14 @@ class World:
 
     async def reconcile(self) -> Outcome:
         return await reconcile(self.services)
+
+    async def reconcile_now(self) -> Outcome:
+        """As if nothing had happened for too long."""
+        self.later(minutes=10)
+        return await self.reconcile()
+
+    async def resume(self, key: StreamKey = KEY) -> Checkpoint:
+        return await resume(await self.checkpoint(key), self.services)
 
     async def handle(self, delivered: Delivered) -> Outcome:
         """Invoke the function of a message; complete it, or abandon it if the function raises."""

@@ -27,6 +27,7 @@ async def world() -> World:
     assert first is not None
     await world.handle(first)
     world.broker.ready.clear()
+    world.later(minutes=2)
     return world
 
 
@@ -193,8 +194,8 @@ async def test_while_storage_is_away_a_letter_goes_back_to_its_queue_unjudged(wo
 
 
 async def test_a_letter_that_is_returned_twice_has_two_ids(world: World):
-    world.streams.away = True
     found = await dead(world)
+    world.streams.away = True
     await handle(found, world.services)
     await handle(found, world.services)
     assert world.broker.dropped == []

@@ -1,0 +1,307 @@
+"""What our own tables promise, on a fake table and on Azurite: the house's values survive storage, and the commit is
+one transaction."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+
+from shared.adapters.admission_table import AdmissionTable
+from shared.adapters.checkpoint_table import LARGEST_ROW, CheckpointTable, CommittedPage
+from shared.adapters.credential_cipher import CredentialCipher
+from shared.adapters.delivery_table import Delivery, DeliveryTable, Plan
+from shared.adapters.open_run_table import OpenRun, OpenRunTable
+from shared.adapters.parked_table import Parked, ParkedTable
+from shared.adapters.schedule_table import Schedule, ScheduleTable
+from shared.adapters.tables import Table, Tables
+from shared.adapters.user_table import UserTable
+from shared.checkpoint import Checkpoint, LoopGuard, RunState
+from shared.errors import AlreadyExists, Conflict, ErrorKind
+from shared.messages import Priority, StreamKey
+from shared.users import User, UserState
+from tests.fakes.memory_objects import MemoryObjects
+from tests.fakes.memory_tables import MemoryTable
+
+pytestmark = pytest.mark.stand_ins
+
+NOW = datetime(2026, 11, 22, 12, 0, 30, 123456, tzinfo=UTC)
+KEY = StreamKey("social", "posts", "änn/1#?\\😀")
+BEGUN = Checkpoint.begin(KEY, "20261122T120000Z-aa", NOW, Priority.HIGH, "index1")
+FULL = replace(
+    BEGUN,
+    state=RunState.PARKED,
+    next_seq=2**33,
+    attempt=7,
+    not_before=NOW + timedelta(minutes=5),
+    cursor="c" * 16_384,
+    guard=LoopGuard(3, 2, "abc"),
+    failures=1,
+    retries=2,
+    replays=3,
+    last_error_kind=ErrorKind.RATE_LIMITED,
+    last_error="throttled: 漢 😀",
+    reason="rate_limited",
+    records=2**53 + 1,
+    duplicates=5,
+    size=2**40,
+    staged_records=6,
+    staged_bytes=2**32,
+    staged_since=NOW,
+    index_position=9,
+    updated_at=NOW,
+    ended_at=NOW + timedelta(days=1),
+)
+
+
+@pytest.fixture(params=["memory", "azurite"])
+async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
+    if request.param == "memory":
+        yield MemoryTable()
+        return
+    async with Tables.from_connection(request.getfixturevalue("storage")) as tables:
+        yield await tables.open(f"contract{secrets.token_hex(8)}")
+
+
+@pytest.fixture
+def pages() -> MemoryObjects:
+    return MemoryObjects()
+
+
+@pytest.fixture
+def checkpoints(table: Table, pages: MemoryObjects) -> CheckpointTable:
+    return CheckpointTable(table, pages)
+
+
+@pytest.fixture
+def deliveries(table: Table, pages: MemoryObjects) -> DeliveryTable:
+    return DeliveryTable(table, pages)
+
+
+def committed(before: Checkpoint, cursor: str | None = "c", indexed: bool = True) -> Checkpoint:
+    return before.committed(NOW, cursor, LoopGuard(), records=1, duplicates=0, size=10, indexed=indexed)
+
+
+def page_of(before: Checkpoint, lines: bytes = b"lines") -> CommittedPage:
+    return CommittedPage(before.run, before.slice, before.next_seq, NOW, 1, len(lines), lines)
+
+
+@pytest.mark.parametrize("checkpoint", [BEGUN, FULL])
+async def test_a_checkpoint_comes_back_as_it_was(checkpoints: CheckpointTable, checkpoint: Checkpoint):
+    inserted = await checkpoints.insert(checkpoint)
+    read = await checkpoints.read(KEY)
+    assert read == checkpoint
+    assert read is not None
+    assert read.etag == inserted.etag
+    written = await checkpoints.replace(read.postponed(NOW, NOW + timedelta(hours=1)))
+    assert await checkpoints.read(KEY) == written
+    assert await checkpoints.all() == [written]
+
+
+async def test_there_is_one_checkpoint_per_stream_and_user(checkpoints: CheckpointTable):
+    await checkpoints.insert(BEGUN)
+    with pytest.raises(AlreadyExists):
+        await checkpoints.insert(replace(BEGUN, run="other"))
+    assert await checkpoints.read(StreamKey("social", "posts", "bob")) is None
+
+
+async def test_page_index_and_checkpoint_become_true_together(checkpoints: CheckpointTable, deliveries: DeliveryTable):
+    before = await checkpoints.insert(BEGUN)
+    after = await checkpoints.commit(committed(before), page_of(before), b"seen")
+    assert await checkpoints.read(KEY) == after
+    (waiting,) = await deliveries.waiting(KEY)
+    assert waiting == replace(page_of(before), lines=b"")
+    assert await checkpoints.seen(after, 0) == [b"seen"]
+
+
+async def test_a_commit_that_comes_second_leaves_nothing(checkpoints: CheckpointTable, deliveries: DeliveryTable):
+    """Two workers fetched the same page, with other records each."""
+    before = await checkpoints.insert(BEGUN)
+    first = await checkpoints.commit(committed(before), page_of(before, b"first"), b"1st")
+    with pytest.raises(Conflict):
+        await checkpoints.commit(committed(before), page_of(before, b"second"), b"2nd")
+    assert await checkpoints.read(KEY) == first
+    assert await checkpoints.seen(first, 0) == [b"1st"]
+    name = page_of(before).row_key
+    (page,) = await deliveries.pages(KEY, Plan("name", name, name, 1, 1))
+    assert page.lines == b"first"
+
+
+async def test_of_many_commits_of_one_page_exactly_one_happens(checkpoints: CheckpointTable, deliveries: DeliveryTable):
+    before = await checkpoints.insert(BEGUN)
+    commits = (checkpoints.commit(committed(before), page_of(before, str(n).encode()), b"") for n in range(6))
+    results = await asyncio.gather(*commits, return_exceptions=True)
+    assert sum(isinstance(result, Checkpoint) for result in results) == 1
+    assert sum(isinstance(result, Conflict) for result in results) == 5
+    assert len(await deliveries.waiting(KEY)) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, LARGEST_ROW, LARGEST_ROW + 1, 2_000_000])
+async def test_a_page_of_any_size_comes_back_byte_for_byte(
+    checkpoints: CheckpointTable, deliveries: DeliveryTable, pages: MemoryObjects, size: int
+):
+    """In the row as long as it fits, in an object that the row names when it does not."""
+    lines = bytes(number % 251 for number in range(size))
+    before = await checkpoints.insert(BEGUN)
+    await checkpoints.commit(committed(before), page_of(before, lines), b"s" * 200_000)
+    name = page_of(before).row_key
+    (page,) = await deliveries.pages(KEY, Plan("name", name, name, 1, 1))
+    assert page.lines == lines
+    assert len(pages.objects) == (1 if size > LARGEST_ROW else 0)
+
+
+async def test_the_index_is_read_from_where_it_is_known_up_to_where_the_checkpoint_stands(checkpoints: CheckpointTable):
+    checkpoint = await checkpoints.insert(BEGUN)
+    for number in range(12):
+        checkpoint = await checkpoints.commit(committed(checkpoint), None, f"row{number}".encode())
+    assert await checkpoints.seen(checkpoint, 10) == [b"row10", b"row11"]
+    assert len(await checkpoints.seen(checkpoint, 0)) == 12
+    assert await checkpoints.seen(replace(checkpoint, index_position=2), 0) == [b"row0", b"row1"]
+
+
+async def test_an_index_is_forgotten_whole_and_alone(checkpoints: CheckpointTable):
+    checkpoint = await checkpoints.insert(BEGUN)
+    for number in range(105):
+        checkpoint = await checkpoints.commit(committed(checkpoint), None, f"row{number}".encode())
+    other = await checkpoints.replace(replace(checkpoint, index="index10", index_position=0))
+    other = await checkpoints.commit(committed(other), None, b"kept")
+    await checkpoints.forget_index(KEY, "index1")
+    assert await checkpoints.seen(checkpoint, 0) == []
+    assert await checkpoints.seen(other, 0) == [b"kept"]
+
+
+async def test_pages_wait_in_their_order_until_they_are_marked_delivered(
+    checkpoints: CheckpointTable, deliveries: DeliveryTable
+):
+    checkpoint = await checkpoints.insert(BEGUN)
+    for _ in range(12):
+        checkpoint = await checkpoints.commit(committed(checkpoint), page_of(checkpoint), b"")
+    waiting = await deliveries.waiting(KEY)
+    assert [page.seq for page in waiting] == list(range(12))
+    plan = Plan("name", waiting[0].row_key, waiting[9].row_key, 10, 10)
+    planned = await deliveries.write((await deliveries.read(KEY)).planned(plan))
+    assert await deliveries.read(KEY) == planned
+    pages = await deliveries.pages(KEY, plan)
+    done = await deliveries.mark_delivered(planned, pages)
+    assert (done.plan, done.pages, done.records, done.objects) == (None, 10, 10, 1)
+    assert [page.seq for page in await deliveries.waiting(KEY)] == [10, 11]
+    with pytest.raises(Conflict):
+        await deliveries.mark_delivered(planned, pages)
+    with pytest.raises(Conflict):
+        await deliveries.pages(KEY, plan)
+    assert await checkpoints.has_pages(KEY)
+
+
+async def test_of_two_first_plans_one_is_believed(deliveries: DeliveryTable):
+    plan = Plan("name", "a", "b", 1, 1)
+    await deliveries.write(Delivery(KEY).planned(plan))
+    with pytest.raises(Conflict):
+        await deliveries.write(Delivery(KEY).planned(replace(plan, name="other")))
+    failed = (await deliveries.read(KEY)).failed(NOW, ErrorKind.TEMPORARY, "the output is away")
+    assert await deliveries.write(failed) == await deliveries.read(KEY) == failed
+    assert await deliveries.all() == [failed]
+
+
+async def test_removing_a_user_removes_everything_of_the_stream(checkpoints: CheckpointTable, table: Table):
+    before = await checkpoints.insert(BEGUN)
+    await checkpoints.commit(committed(before), page_of(before), b"seen")
+    bob = await checkpoints.insert(replace(BEGUN, key=StreamKey("social", "posts", "bob")))
+    await checkpoints.remove(KEY)
+    assert await checkpoints.read(KEY) is None
+    assert await checkpoints.all() == [bob]
+    assert len([each async for each in table.scan()]) == 1
+
+
+async def test_a_user_comes_back_as_they_were_and_no_credential_is_readable(table: Table):
+    users = UserTable(table, CredentialCipher(Fernet.generate_key().decode()))
+    user = User(
+        KEY.user,
+        {"token": "canary-token", "ключ": "canary-é"},
+        {"region": "eu", "count": 3, "flag": True, "text": "漢"},
+        UserState.PAUSED,
+        NOW,
+        frozenset({"social", "mail"}),
+    )
+    await users.put(user)
+    read = await users.get(KEY.user)
+    assert read == user
+    assert "canary" not in str([row async for row in table.scan()])
+    assert [each async for each in users.all()] == [user]
+
+
+async def test_a_user_who_was_changed_since_is_not_overwritten_and_a_new_credential_is(table: Table):
+    users = UserTable(table, CredentialCipher(Fernet.generate_key().decode()))
+    await users.put(User("ann", {"token": "old"}))
+    stale = await users.get("ann")
+    assert stale is not None
+    await users.put(User("ann", {"token": "new"}))
+    with pytest.raises(Conflict):
+        await users.change(stale.with_rejection("social"))
+    await users.remove("ann")
+    with pytest.raises(Conflict):
+        await users.change(stale.with_rejection("social"))
+    await users.remove("ann")
+    assert await users.get("ann") is None
+
+
+async def test_users_are_gone_through_from_any_of_them_on(table: Table):
+    users = UserTable(table, CredentialCipher(Fernet.generate_key().decode()))
+    for name in ("ann", "Bob", "änn", "a/b", "c d"):
+        await users.put(User(name, {"token": name}))
+    order = [user.id async for user in users.all()]
+    assert sorted(order) == sorted(["ann", "Bob", "änn", "a/b", "c d"])
+    for place, name in enumerate(order):
+        assert [user.id async for user in users.all(name)] == order[place + 1 :]
+
+
+async def test_open_runs_are_removed_by_version(table: Table):
+    open_runs = OpenRunTable(table)
+    run = OpenRun(KEY, "run1", NOW)
+    await open_runs.add(run)
+    (read,) = [each async for each in open_runs.all()]
+    assert read == run
+    await open_runs.add(replace(run, run="run2"))
+    with pytest.raises(Conflict):
+        await open_runs.remove(read)
+    (newer,) = [each async for each in open_runs.all()]
+    await open_runs.remove(newer)
+    assert [each async for each in open_runs.all()] == []
+
+
+async def test_a_parked_message_comes_back_byte_for_byte(table: Table):
+    parked = ParkedTable(table)
+    row = Parked("message/ä/\\#?/1", "mine", bytes(range(256)), "malformed", "not a wake-up", NOW, user=KEY.user)
+    await parked.put(row)
+    assert await parked.get(row.id) == row
+    assert [each async for each in parked.all()] == [row]
+    await parked.remove(row.id)
+    await parked.remove(row.id)
+    assert await parked.get(row.id) is None
+
+
+async def test_a_schedule_is_kept_and_of_two_schedulers_one_is_first(table: Table):
+    schedules = ScheduleTable(table)
+    fresh = await schedules.read("social", "posts")
+    assert fresh == Schedule("social", "posts")
+    started = await schedules.write(fresh.started(NOW).advanced(KEY.user))
+    with pytest.raises(Conflict):
+        await schedules.write(fresh.started(NOW))
+    assert await schedules.read("social", "posts") == started
+    await schedules.request("social", "posts", NOW)
+    with pytest.raises(Conflict):
+        await schedules.write(started.completed())
+    assert (await schedules.read("social", "posts")).requested == NOW
+
+
+async def test_admission_is_open_until_somebody_sets_it_and_is_soon_seen_everywhere(table: Table):
+    moment = NOW
+    mine, other = AdmissionTable(table, lambda: moment), AdmissionTable(table, lambda: moment)
+    assert (await mine.percent(), await other.percent()) == (100, 100)
+    await mine.set(0)
+    assert await mine.percent() == 0
+    moment += timedelta(seconds=5)
+    assert await other.percent() == 0
+    assert not await other.admits(KEY)

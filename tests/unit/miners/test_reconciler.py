@@ -1,0 +1,211 @@
+"""Whatever was lost is healed; the index of open runs errs only by naming too much."""
+
+from dataclasses import replace
+
+import pytest
+
+from miners.reconciler import AT_ONCE
+from processors.dedupe import SeenCache
+from shared.adapters.open_run_table import OpenRun
+from shared.checkpoint import RunState
+from shared.errors import ErrorKind
+from shared.messages import StreamKey
+from shared.runs import park
+from tests.fakes.scripted_source import pages_of
+from tests.fakes.world import KEY, PIPELINE, World
+
+RECORDS: list[dict[str, object]] = [{"id": number} for number in range(5)]
+ALL = [0, 1, 2, 3, 4]
+
+
+async def started(pipeline: str = PIPELINE, users: tuple[str, ...] = ("ann",)) -> World:
+    world = World(pages_of(RECORDS), pipeline)
+    for name in users:
+        await world.add_user(name, f"token-{name}")
+    await world.schedule()
+    return world
+
+
+async def one_page(world: World) -> None:
+    message = world.broker.receive("mine")
+    assert message is not None
+    await world.handle(message)
+
+
+async def open_runs(world: World) -> list[OpenRun]:
+    return [each async for each in world.services.open_runs.all()]
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2])
+async def test_a_lost_wake_up_is_sent_again(pages: int):
+    world = await started()
+    for _ in range(pages):
+        await one_page(world)
+    world.broker.ready.clear()
+    outcome = await world.reconcile_now()
+    assert outcome.facts == {"woken": 1}
+    await world.run()
+    assert world.ids() == ALL
+
+
+async def test_it_goes_out_under_a_new_id():
+    """The broker may have swallowed the old one as a duplicate."""
+    world = await started()
+    first = world.broker.sent[0]
+    await world.reconcile_now()
+    assert world.broker.sent[-1].message_id != first.message_id
+    assert world.broker.dropped == []
+
+
+async def test_a_run_that_moves_is_left_alone():
+    world = await started()
+    await one_page(world)
+    sent = len(world.broker.sent)
+    world.later(seconds=119)
+    assert (await world.reconcile()).facts == {"moving": 1}
+    assert len(world.broker.sent) == sent
+
+
+async def test_a_run_that_waits_for_its_time_is_left_alone():
+    """Half an hour was asked for; patience begins after that."""
+    world = await started()
+    checkpoint = await world.checkpoint()
+    until = world.clock.now().replace(minute=50)
+    await world.services.checkpoints.replace(replace(checkpoint, not_before=until))
+    world.clock.pass_to(until)
+    assert (await world.reconcile()).facts == {"moving": 1}
+    world.later(seconds=121)
+    assert (await world.reconcile()).facts == {"woken": 1}
+
+
+async def test_a_lost_delivery_is_woken_again():
+    """The run is done, its last message was lost."""
+    world = await started()
+    for _ in range(3):
+        await one_page(world)
+    world.broker.ready.clear()
+    assert (await world.checkpoint()).state is RunState.DONE
+    assert (await world.reconcile()).facts == {"moving": 1}
+    outcome = await world.reconcile_now()
+    assert outcome.facts == {"delivery_woken": 1}
+    await world.run()
+    assert world.ids() == ALL
+
+
+async def test_a_delivery_that_waits_for_its_output_is_left_alone():
+    world = await started()
+    for _ in range(3):
+        await one_page(world)
+    delivery = await world.services.deliveries.read(KEY)
+    until = world.clock.now().replace(minute=50)
+    await world.services.deliveries.write(replace(delivery, not_before=until))
+    assert (await world.reconcile_now()).facts == {"moving": 1}
+
+
+async def test_the_index_row_of_a_run_that_is_delivered_is_closed():
+    world = await started()
+    await world.run()
+    assert len(await open_runs(world)) == 1
+    assert (await world.reconcile()).facts == {"closed": 1}
+    assert await open_runs(world) == []
+    assert (await world.reconcile()).facts == {}
+
+
+async def test_an_index_row_without_a_checkpoint_is_closed_when_it_is_old():
+    """It is written before the checkpoint, so a young one may only be early."""
+    world = World(pages_of(RECORDS))
+    await world.services.open_runs.add(OpenRun(KEY, "run1", world.clock.now()))
+    assert (await world.reconcile()).facts == {"moving": 1}
+    assert (await world.reconcile_now()).facts == {"closed": 1}
+    assert await open_runs(world) == []
+
+
+async def test_an_index_row_of_an_older_run_is_closed_and_the_newer_one_is_kept():
+    world = await started()
+    await one_page(world)
+    old = OpenRun(KEY, "20200101T000000Z-old", world.clock.now())
+    await world.services.open_runs.add(old)
+    world.later(minutes=10)
+    found = (await open_runs(world))[0]
+    newer = OpenRun(KEY, (await world.checkpoint()).run, world.clock.now())
+    await world.services.open_runs.add(newer)
+    assert found.etag != (await open_runs(world))[0].etag
+    await world.reconcile()
+    assert await open_runs(world) == [newer]
+
+
+async def test_a_row_that_was_taken_by_a_new_run_is_not_closed_for_the_old_one():
+    """The new run wrote its row between the reconciler's read and its removal: the ETag says so."""
+    world = await started()
+    await world.run()
+    world.streams.meanwhile = lambda: world.services.open_runs.add(OpenRun(KEY, "next", world.clock.now()))
+    assert (await world.reconcile()).facts == {"moving": 1}
+    assert [each.run for each in await open_runs(world)] == ["next"]
+
+
+async def test_a_parked_run_is_closed_when_it_is_delivered_and_opened_when_it_goes_on():
+    world = await started()
+    await one_page(world)
+    await park(await world.checkpoint(), "rejected", ErrorKind.REJECTED, "no", world.services)
+    await world.run()
+    await world.reconcile_now()
+    assert await open_runs(world) == []
+    await world.resume()
+    assert len(await open_runs(world)) == 1
+    await world.run()
+    assert world.ids() == ALL
+
+
+async def test_the_index_of_a_run_that_emits_all_is_dropped_at_its_end():
+    world = await started(PIPELINE.rstrip("\n") + "\n    emit: all\n")
+    await world.run()
+    assert any(key.startswith("seen|") for _, key in world.streams.rows)
+    await world.reconcile()
+    assert not any(key.startswith("seen|") for _, key in world.streams.rows)
+
+
+async def test_the_index_of_a_parked_run_is_kept_for_when_it_goes_on():
+    """Else a record that moved to a later page would come out a second time."""
+    world = await started(PIPELINE.rstrip("\n") + "\n    emit: all\n")
+    await one_page(world)
+    await park(await world.checkpoint(), "rejected", ErrorKind.REJECTED, "no", world.services)
+    await world.run()
+    await world.reconcile_now()
+    moved: list[dict[str, object]] = [{"id": number} for number in (9, 8, 0, 1, 2, 3, 4)]
+    world.source.respond = pages_of(moved)
+    world.cache = SeenCache()  # another instance goes on
+    await world.resume()
+    await world.run()
+    assert world.ids() == [0, 1, 2, 3, 4]
+
+
+async def test_one_run_that_can_not_be_looked_at_stops_no_other():
+    """More than are looked at at once; the broker refuses each of them, and each is tried."""
+    names = tuple(f"u{number:02d}" for number in range(AT_ONCE * 2 + 3))
+    world = await started(users=names)
+    world.broker.ready.clear()
+    world.broker.away = True
+    assert (await world.reconcile_now()).facts == {"failed": len(names)}
+    world.broker.away = False
+    assert (await world.reconcile_now()).facts == {"woken": len(names)}
+    await world.run(5000)
+    assert len(world.lines()) == len(names) * len(RECORDS)
+
+
+async def test_everything_lost_at_once_is_healed():
+    """All messages of all queues, again and again."""
+    names = ("ann", "bob", "cid")
+    world = await started(users=names)
+    for _ in range(12):
+        for _ in range(2):
+            if (message := world.broker.receive()) is not None:
+                await world.handle(message)
+        world.broker.ready.clear()
+        await world.reconcile_now()
+    await world.run()
+    await world.reconcile_now()
+    assert sorted((str(line["_user"]), line["id"]) for line in world.lines()) == [
+        (name, number) for name in names for number in ALL
+    ]
+    assert (await world.checkpoint(StreamKey("social", "posts", "cid"))).state is RunState.DONE
+    assert await open_runs(world) == []
