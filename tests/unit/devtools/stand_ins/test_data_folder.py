@@ -16,6 +16,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from devtools.stand_ins.data_folder import DataFolder
+from tests.waiting import wait_until
 with DataFolder.opened(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -97,6 +98,7 @@ def test_what_a_killed_call_left_is_stopped_and_removed(tmp_path: Path):
         command = folder.command("server", ("sleep", "600.25"), own_session=True)
         folder.record("server", {"http": 1}, command)
         server = data_folder.Server.start("server", command, os.environ)
+        wait_until(lambda: folder.running("server"), seconds=30)
     data_folder.sweep(tmp_path)
     assert not server.is_running()
     assert not left.exists()
