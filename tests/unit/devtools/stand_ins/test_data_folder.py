@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from devtools.stand_ins import data_folder
 from devtools.stand_ins.data_folder import DataFolder
 from shared.errors import BadInput
+from tests.waiting import wait_until
 
 HOLD = """
 import sys
