@@ -1,29 +1,15 @@
-"""Azure Table Storage: rows, conditions and transactions, in our words and with our errors.
+"""Tables: rows, conditions and transactions, as every store of ours sees them.
 
 The limits of Table Storage are enforced here because Azurite lets larger rows pass:
 https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
-from azure.core import MatchConditions
-from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
-from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
-from azure.data.tables.aio import TableClient, TableServiceClient
-
-from shared.errors import AlreadyExists, Conflict, StorageError, StorageUnavailable, TooLarge
+from shared.errors import TooLarge
 
 MAX_PROPERTY = 64 * 1024
 MAX_ROW = 1024 * 1024
@@ -31,8 +17,6 @@ MAX_PROPERTIES = 252
 MAX_OPERATIONS = 100
 MAX_TRANSACTION = 3 * 1024 * 1024
 """Bytes of payload; binary travels as base64, so this stays under the 4 MiB of the wire."""
-
-INT32 = range(-(2**31), 2**31)
 
 Value = str | int | float | bool | bytes | datetime
 
@@ -131,187 +115,3 @@ def _size(name: str, value: Value) -> int:
         case _:
             payload = 8
     return payload + 2 * len(name) + 8
-
-
-class AzureTable:
-    """A Table over `azure-data-tables`."""
-
-    def __init__(self, client: TableClient):
-        self._client = client
-
-    async def get(self, partition: str, key: str) -> Row | None:
-        async with _translated():
-            try:
-                return _to_row(await self._client.get_entity(partition, key))
-            except ResourceNotFoundError:
-                return None
-
-    async def insert(self, row: Row) -> str:
-        check_limits([row])
-        async with _translated():
-            return _etag(await self._client.create_entity(_to_entity(row)))
-
-    async def replace(self, row: Row) -> str:
-        check_limits([row])
-        async with _translated():
-            return _etag(
-                await self._client.update_entity(
-                    _to_entity(row),
-                    mode=UpdateMode.REPLACE,
-                    etag=_known(row),
-                    match_condition=MatchConditions.IfNotModified,
-                )
-            )
-
-    async def put(self, row: Row) -> str:
-        check_limits([row])
-        async with _translated():
-            return _etag(await self._client.upsert_entity(_to_entity(row), mode=UpdateMode.REPLACE))
-
-    async def delete(self, row: Row) -> None:
-        condition = MatchConditions.IfNotModified if row.etag else None
-        async with _translated():
-            await self._client.delete_entity(row.partition, row.key, etag=row.etag, match_condition=condition)
-
-    async def transact(self, operations: Sequence[Operation]) -> list[str | None]:
-        if len(operations) > MAX_OPERATIONS:
-            raise TooLarge(f"a transaction of {len(operations)} rows is over the {MAX_OPERATIONS} of Table Storage")
-        check_limits(operation.row for operation in operations if not isinstance(operation, Delete))
-        async with _translated():
-            results = await self._client.submit_transaction([_to_operation(each) for each in operations])
-        return [result.get("etag") for result in results]
-
-    async def range(
-        self, partition: str, first: str, last: str, limit: int, select: Sequence[str] | None = None
-    ) -> list[Row]:
-        where = "PartitionKey eq @partition and RowKey ge @first and RowKey lt @last"
-        parameters = {"partition": partition, "first": first, "last": last}
-        columns = ["PartitionKey", "RowKey", *select] if select is not None else None
-        rows: list[Row] = []
-        async with _translated():
-            found = self._client.query_entities(
-                where, parameters=parameters, results_per_page=min(limit, 1000), select=columns
-            )
-            async for entity in found:
-                rows.append(_to_row(entity))
-                if len(rows) >= limit:
-                    break
-        return rows
-
-    async def scan(
-        self, *, key: str | None = None, partition: str | None = None, after: str | None = None
-    ) -> AsyncIterator[Row]:
-        wanted = {
-            "RowKey eq @key": key,
-            "PartitionKey eq @partition": partition,
-            "PartitionKey gt @after": after,
-        }
-        where = " and ".join(term for term, value in wanted.items() if value is not None)
-        terms = {term.partition("@")[2]: value for term, value in wanted.items() if value is not None}
-        async with _translated():
-            found = self._client.query_entities(where, parameters=terms) if where else self._client.list_entities()
-            async for entity in found:
-                yield _to_row(entity)
-
-
-class Tables:
-    """The account: one client per table, all over one connection pool."""
-
-    def __init__(self, service: TableServiceClient):
-        self._service = service
-
-    @classmethod
-    def from_connection(cls, connection: str) -> "Tables":
-        return cls(TableServiceClient.from_connection_string(connection))
-
-    @classmethod
-    def from_identity(cls, endpoint: str, credential: AsyncTokenCredential) -> "Tables":
-        return cls(TableServiceClient(endpoint, credential=credential))
-
-    async def open(self, name: str) -> AzureTable:
-        """The table, created if it is not there yet."""
-        async with _translated():
-            await self._service.create_table_if_not_exists(name)
-        return AzureTable(self._service.get_table_client(name))
-
-    async def close(self) -> None:
-        await self._service.close()
-
-    async def __aenter__(self) -> "Tables":
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    try:
-        yield
-    except TableTransactionError as error:
-        raise _translation(error) from None
-    except ResourceExistsError:
-        raise AlreadyExists("the row is there already") from None
-    except (ResourceModifiedError, ResourceNotFoundError):
-        raise Conflict("the row was changed or removed since it was read") from None
-    except HttpResponseError as error:
-        raise _translation(error) from None
-    except AzureError as error:
-        raise StorageUnavailable(f"table storage: {type(error).__name__}") from None
-
-
-def _translation(error: HttpResponseError) -> StorageError:
-    status, code = error.status_code, str(getattr(error, "error_code", "") or "")
-    if status == 409 or code.endswith("EntityAlreadyExists"):
-        return AlreadyExists("a row of the transaction is there already")
-    if status in {404, 412}:
-        return Conflict("a row of the transaction was changed or removed since it was read")
-    if status == 413 or code.endswith(("RequestBodyTooLarge", "EntityTooLarge", "PropertyValueTooLarge")):
-        return TooLarge(f"table storage: {code or status}")
-    return StorageUnavailable(f"table storage: {code or status or type(error).__name__}")
-
-
-def _known(row: Row) -> str:
-    if row.etag is None:
-        raise Conflict(f"{row.key}: a row that was never read can't be replaced")
-    return row.etag
-
-
-def _to_operation(operation: Operation) -> Any:
-    match operation:
-        case Insert(row):
-            return ("create", _to_entity(row))
-        case Replace(row):
-            return (
-                "update",
-                _to_entity(row),
-                {"mode": "replace", "etag": _known(row), "match_condition": MatchConditions.IfNotModified},
-            )
-        case Delete(row):
-            return ("delete", {"PartitionKey": row.partition, "RowKey": row.key})
-
-
-def _to_entity(row: Row) -> dict[str, Any]:
-    values = {name: _to_property(value) for name, value in row.values.items()}
-    return {"PartitionKey": row.partition, "RowKey": row.key, **values}
-
-
-def _to_property(value: Value) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool) and value not in INT32:
-        return EntityProperty(value, EdmType.INT64)
-    return value
-
-
-def _to_row(entity: Any) -> Row:
-    values = {
-        name: value.value if isinstance(value, EntityProperty) else value
-        for name, value in entity.items()
-        if name not in {"PartitionKey", "RowKey"}
-    }
-    return Row(entity["PartitionKey"], entity["RowKey"], values, str(entity.metadata["etag"]))
-
-
-def _etag(result: Any) -> str:
-    return str(result["etag"])

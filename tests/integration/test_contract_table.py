@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.adapters import keys
-from shared.adapters.tables import Delete, Insert, Replace, Row, Table, Tables, Value
+from shared.adapters.azure_tables import Tables
+from shared.adapters.tables import Delete, Insert, Replace, Row, Table, Value
 from shared.errors import AlreadyExists, Conflict, TooLarge
 from tests.fakes.memory_tables import MemoryTable
 

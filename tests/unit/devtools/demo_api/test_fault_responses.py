@@ -155,7 +155,7 @@ async def test_malformed_json_has_all_records_and_a_comma_too_many(serve: Serve)
     client = await serve_fault(serve, Fault.MALFORMED_JSON)
     status, _, body = parts(await raw(client))
     assert (status, body[-3:]) == (200, b"},}")
-    with pytest.raises(ValueError, match="trailing comma|property name"):
+    with pytest.raises(ValueError, match=r"trailing comma|property name"):
         json.loads(body)
     await assert_recovered(client, Fault.MALFORMED_JSON)
 

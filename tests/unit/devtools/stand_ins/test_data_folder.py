@@ -17,7 +17,6 @@ HOLD = """
 import sys
 from pathlib import Path
 from devtools.stand_ins.data_folder import DataFolder
-from tests.waiting import wait_until
 with DataFolder.opened(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
