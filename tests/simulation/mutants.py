@@ -199,7 +199,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "same id on replay",
-        ("no reconciler", "no reconciler, eager delivery"),
+        ("no reconciler, trouble",),
         ((Checkpoint, "replayed", _replay_under_the_same_id),),
     ),
     Mutant("no reconciler", ("messages lost",), ((simulation, "reconcile", _no_outcome),)),
@@ -230,7 +230,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "dead letter completed before its replay",
-        ("no reconciler",),
+        ("no reconciler, trouble",),
         ((simulation._Worker, "_one", _complete_dead_letters_first),),
     ),
     Mutant(
