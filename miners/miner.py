@@ -26,7 +26,7 @@ from shared.errors import Conflict, CursorLoop, InvalidCredential, MalformedMess
 from shared.log import redacted, remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
-from shared.pipeline.auth import attachment, without_secrets
+from shared.pipeline.auth import attachment, secrets_of, without_secrets
 from shared.pipeline.requests import page_request, resolved
 from shared.pipeline.responses import Page, read_page
 from shared.pipeline.spec import HeaderLink, JsonLink, Pipeline, Stream
@@ -164,7 +164,7 @@ async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     page = read_page(work.stream, work.checkpoint.cursor, response, now)
     if page.cursor is not None and isinstance(work.stream.paginator, JsonLink | HeaderLink):
         link = resolved(request.url, page.cursor)
-        page = replace(page, cursor=without_secrets(link, work.user.credentials.values()))
+        page = replace(page, cursor=without_secrets(link, secrets_of(work.pipeline, work.user.credentials)))
     return page, now
 
 

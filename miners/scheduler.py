@@ -31,7 +31,14 @@ TIME_BOX = timedelta(minutes=4)
 
 CURED_BY_TIME = frozenset({"temporary", "rate_limited", "malformed"})
 CURED_BY_USER = frozenset(
-    {"user_paused", "user_unknown", "credential_missing", "credential_expired", "invalid_credential"}
+    {
+        "user_paused",
+        "user_unknown",
+        "credential_missing",
+        "credential_unreadable",
+        "credential_expired",
+        "invalid_credential",
+    }
 )
 """Reasons of parked runs that go on when they are due again and the user can be mined."""
 

@@ -9,6 +9,7 @@ EXPLANATIONS = {
     "user_unknown": "there is no such user",
     "user_paused": "the user is paused",
     "credential_missing": "the user has no credential called",
+    "credential_unreadable": "none of CREDENTIAL_KEYS opens the stored credentials",
     "credential_expired": "the user's credential has expired (expires_at)",
     "invalid_credential": "the source has refused this credential before; it waits for a new one",
     "pipeline_unknown": "no pipeline file describes this stream",
@@ -32,7 +33,8 @@ class User:
     """`credentials` and `params` are what templates in a pipeline file may name.
 
     `rejected` names the pipelines whose source has refused the credential since it was put in; putting in a new
-    one clears it. Credentials never show in `repr`.
+    one clears it. `sealed` are credentials that no key of ours opens: they are kept as they are, for the right key.
+    Credentials never show in `repr`.
     """
 
     id: str
@@ -41,6 +43,7 @@ class User:
     state: UserState = UserState.ACTIVE
     expires_at: datetime | None = None
     rejected: frozenset[str] = frozenset()
+    sealed: bytes | None = field(default=None, repr=False)
     etag: str | None = field(default=None, compare=False, repr=False)
 
     def why_not(self, pipeline: str, needed: frozenset[str], now: datetime) -> str | None:
@@ -50,6 +53,8 @@ class User:
         """
         if self.state is UserState.PAUSED:
             return "user_paused"
+        if self.sealed is not None and needed:
+            return "credential_unreadable"
         if missing := sorted(needed - self.credentials.keys()):
             return f"credential_missing:{','.join(missing)}"
         if self.expires_at is not None and self.expires_at <= now:

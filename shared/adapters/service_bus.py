@@ -16,7 +16,9 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from shared.errors import BrokerUnavailable
 
 TIME_TO_LIVE = timedelta(days=14)
-SEND_SECONDS = 20.0
+SEND_SECONDS = 10.0
+RETRIES = 1
+"""Within the SDK; what it gives up comes back with the redelivered message, which must not outlast its lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,11 @@ class ServiceBus:
 
     @classmethod
     def from_connection(cls, connection: str) -> "ServiceBus":
-        return cls(ServiceBusClient.from_connection_string(connection))
+        return cls(ServiceBusClient.from_connection_string(connection, retry_total=RETRIES))
 
     @classmethod
     def from_identity(cls, namespace: str, credential: AsyncTokenCredential) -> "ServiceBus":
-        return cls(ServiceBusClient(namespace, credential))
+        return cls(ServiceBusClient(namespace, credential, retry_total=RETRIES))
 
     async def send(self, messages: list[Outgoing]) -> None:
         queues = {message.queue for message in messages}

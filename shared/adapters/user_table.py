@@ -42,7 +42,7 @@ class UserTable:
             "user": user.id,
             "state": str(user.state),
             "params": json.dumps(user.params),
-            "credentials": self._cipher.encrypt(user.credentials),
+            "credentials": user.sealed or self._cipher.encrypt(user.credentials),
             "rejected": json.dumps(sorted(user.rejected)),
         }
         if user.expires_at is not None:
@@ -51,9 +51,12 @@ class UserTable:
 
     def _to_user(self, row: Row) -> User:
         values: dict[str, Any] = row.values
+        sealed: bytes = values["credentials"]
+        opened = self._cipher.decrypt(sealed)
         return User(
             id=values["user"],
-            credentials=self._cipher.decrypt(values["credentials"]),
+            credentials=opened or {},
+            sealed=sealed if opened is None else None,
             params=json.loads(values["params"]),
             state=UserState(values["state"]),
             expires_at=values.get("expires_at"),

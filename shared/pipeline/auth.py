@@ -1,11 +1,11 @@
 """How one user's credential is attached to a request. Pure; the transport applies it after its origin check."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from shared.pipeline.spec import ApiKey, Bearer, HttpBasic, NoAuth, Pipeline
+from shared.pipeline.spec import PLACEHOLDER, ApiKey, Bearer, HttpBasic, NoAuth, Pipeline
 from shared.pipeline.templates import Scopes, render
 
 
@@ -31,6 +31,16 @@ def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
             return Attachment(headers=(("Authorization", f"Basic {base64.b64encode(pair).decode()}"),))
         case NoAuth():
             return Attachment()
+
+
+def secrets_of(pipeline: Pipeline, credentials: Mapping[str, str]) -> list[str]:
+    """The values among a user's credentials that are secret to this source: a user name is none."""
+    match pipeline.source.auth:
+        case Bearer(token=template) | ApiKey(key=template) | HttpBasic(password=template):
+            names = {name for scope, name in PLACEHOLDER.findall(template) if scope == "credentials"}
+        case NoAuth():
+            names = set()
+    return [value for name, value in credentials.items() if name in names]
 
 
 def without_secrets(url: str, secrets: Iterable[str]) -> str:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import RequestRejected
-from shared.pipeline.auth import Attachment, attachment, with_query, without_secrets
+from shared.pipeline.auth import Attachment, attachment, secrets_of, with_query, without_secrets
+from shared.pipeline.loader import load_text
 from shared.pipeline.spec import Pipeline
 
 SCOPES = {"user": {"id": "ann"}, "params": {}, "credentials": {"token": "canary&token", "user": "ann", "pass": "p:w"}}
@@ -82,3 +83,22 @@ def test_any_credential_is_taken_out_however_it_is_quoted(secret: str, quoted: C
 def test_a_key_goes_behind_the_query_that_is_there(url: str, attached: str):
     assert with_query(url, [("key", "a&b")]) == attached
     assert with_query(url, []) == url
+
+
+@pytest.mark.parametrize(
+    ("auth", "secret"),
+    [
+        ('{ type: bearer, token: "{credentials.token}" }', ["t0ken"]),
+        ('{ type: api_key, name: k, key: "{credentials.token}" }', ["t0ken"]),
+        ('{ type: http_basic, username: "{credentials.name}", password: "{credentials.token}" }', ["t0ken"]),
+        ("{ type: none }", []),
+    ],
+)
+def test_only_what_is_secret_to_the_source_is_taken_for_a_secret(auth: str, secret: list[str]):
+    """A user name, or a credential for another source, may stand in a next link for its own reasons."""
+    text = (
+        f"pipeline: p\nsource: {{ base_url: https://a, auth: {auth} }}\n"
+        "streams: [{ name: s, paginator: { type: single_page } }]"
+    )
+    credentials = {"name": "ann", "token": "t0ken", "other": "2"}
+    assert secrets_of(load_text(text, "p.yaml"), credentials) == secret
