@@ -68,13 +68,13 @@ async def mine(letter: Letter, services: Services, cache: SeenCache) -> Outcome:
     except MalformedMessage as error:
         return await park_message(letter, str(error), services)
     try:
-        outcome = await _mine(wake_up, services, cache)
+        outcome = await _mine(wake_up, letter.enqueued_at, services, cache)
     except Conflict:
         outcome = await _catch_up(wake_up, services)
     return outcome.about(wake_up)
 
 
-async def _mine(wake_up: WakeUp, services: Services, cache: SeenCache) -> Outcome:
+async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Services, cache: SeenCache) -> Outcome:
     checkpoint = await services.checkpoints.read(wake_up.key, wake_up.slice)
     standing = checkpoint.standing(wake_up) if checkpoint else Standing.STALE
     if checkpoint is None or standing is Standing.STALE:
@@ -83,7 +83,7 @@ async def _mine(wake_up: WakeUp, services: Services, cache: SeenCache) -> Outcom
         await send_current(checkpoint, services)
         return Outcome("resent", now_at=checkpoint.next_seq)
     if (held_back := await _held_back_until(checkpoint, services)) is not None:
-        await postpone(checkpoint, held_back, services)
+        await postpone(checkpoint, held_back, services, _broker_ahead(enqueued_at, services.now()))
         return Outcome("postponed", until=held_back.isoformat(timespec="seconds"))
     work = await _prepared(checkpoint, services)
     if isinstance(work, str):
@@ -106,6 +106,14 @@ async def _held_back_until(checkpoint: Checkpoint, services: Services) -> dateti
         return checkpoint.not_before
     await services.sleep((checkpoint.not_before - now).total_seconds())
     return None
+
+
+def _broker_ahead(enqueued_at: datetime | None, now: datetime) -> timedelta:
+    """How far the broker's clock is ahead of ours: a message that is here can't become available in the future.
+
+    Without it, a wake-up that is scheduled by a clock that is behind comes back at once, again and again.
+    """
+    return max(timedelta(0), enqueued_at - now) if enqueued_at is not None else timedelta(0)
 
 
 async def _prepared(checkpoint: Checkpoint, services: Services) -> Work | str:

@@ -39,18 +39,24 @@ async def _look_at(open_run: OpenRun, services: Services) -> str:
     """What was done about one run, in one word."""
     try:
         checkpoint = await services.checkpoints.read(open_run.key)
+        if (
+            checkpoint is not None and checkpoint.is_open
+        ):  # whichever run the row names: a late write may name an old one
+            return await _while_it_runs(checkpoint, services)
         if checkpoint is None or checkpoint.run != open_run.run:
-            return await _without_checkpoint(open_run, services)
-        if not checkpoint.is_open:
-            return await _after_the_end(open_run, checkpoint, services)
-        if _overdue(checkpoint, services):
-            await postpone(checkpoint, services.now(), services)
-            return "woken"
+            return await _without_checkpoint(open_run, checkpoint, services)
+        return await _after_the_end(open_run, checkpoint, services)
     except Conflict:
         return "moving"
     except (StorageError, BrokerUnavailable):  # the others are looked at all the same
         return "failed"
-    return "moving"
+
+
+async def _while_it_runs(checkpoint: Checkpoint, services: Services) -> str:
+    if not _overdue(checkpoint, services):
+        return "moving"
+    await postpone(checkpoint, services.now(), services)
+    return "woken"
 
 
 def _overdue(checkpoint: Checkpoint, services: Services) -> bool:
@@ -59,10 +65,12 @@ def _overdue(checkpoint: Checkpoint, services: Services) -> bool:
     return services.now() - last > _patience(services)
 
 
-async def _without_checkpoint(open_run: OpenRun, services: Services) -> str:
-    """The index row is written before the checkpoint: a young one may only be early."""
+async def _without_checkpoint(open_run: OpenRun, other: Checkpoint | None, services: Services) -> str:
+    """The index row is written before the checkpoint: a young one may only be early. `other` is that of another run."""
     if services.now() - open_run.since <= _patience(services):
         return "moving"
+    if other is not None:
+        return await _after_the_end(open_run, other, services)
     await services.open_runs.remove(open_run)
     return "closed"
 

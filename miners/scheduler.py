@@ -132,7 +132,10 @@ async def start_run(
     existing = await services.checkpoints.read(key)
     if existing is not None and _perhaps_unsent(existing, run):
         return services.outgoing(existing.wake_up(), existing.priority)
-    if existing is not None and (existing.is_open or existing.run == run):
+    if existing is not None and existing.is_open:
+        await services.open_runs.add(OpenRun(key, existing.run, now))  # should the index have lost it
+        return None
+    if existing is not None and _has_been(existing, run):
         return None
     if existing is not None and existing.state is RunState.PARKED:
         if existing.reason in CURED_BY_TIME | CURED_BY_USER:
@@ -166,6 +169,14 @@ async def _begin(
     except (AlreadyExists, Conflict):
         found = await services.checkpoints.read(key)
         return found if found is not None and _perhaps_unsent(found, run) else None
+
+
+def _has_been(existing: Checkpoint, run: str) -> bool:
+    """Whether this run, or a later one, was begun already: a scheduler that was held up must not begin it again.
+
+    Ids of runs of one stream and user sort by time.
+    """
+    return existing.run >= run
 
 
 def _perhaps_unsent(checkpoint: Checkpoint, run: str) -> bool:

@@ -1,6 +1,7 @@
 """Triggers of the processing layer: decode, call, return."""
 
 from collections.abc import Callable
+from datetime import UTC
 from typing import Any
 
 import azure.functions as func
@@ -22,7 +23,8 @@ def queue_trigger(of: func.Blueprint, queue: str) -> Callable[[Any], Any]:
 
 
 def letter_of(message: func.ServiceBusMessage, queue: str) -> Letter:
-    """The broker's reason arrives among the application properties; `dead_letter_reason` itself is always None."""
+    """The broker's reason arrives among the application properties; `dead_letter_reason` itself is always None. The
+    time arrives without a zone and means UTC."""
     properties = message.application_properties or {}
     return Letter(
         queue=queue,
@@ -30,6 +32,7 @@ def letter_of(message: func.ServiceBusMessage, queue: str) -> Letter:
         message_id=message.message_id or "",
         reason=str(properties.get("DeadLetterReason", "")),
         description=str(properties.get("DeadLetterErrorDescription", "")),
+        enqueued_at=message.enqueued_time_utc and message.enqueued_time_utc.replace(tzinfo=UTC),
     )
 
 

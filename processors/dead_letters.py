@@ -7,7 +7,7 @@ evidence is the last error in the checkpoint (or the delivery row).
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.adapters.parked_table import Parked
 from shared.adapters.service_bus import Outgoing
@@ -50,13 +50,14 @@ POLICY: dict[ErrorKind, Replay | Park] = {
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A message as a trigger got it: `queue` is the one it was sent to; `reason` and `description` are the broker's,
-    of a dead one."""
+    of a dead one. `enqueued_at` is when it became available, by the broker's clock."""
 
     queue: str
     body: bytes
     message_id: str
     reason: str = ""
     description: str = ""
+    enqueued_at: datetime | None = None
 
 
 async def handle(letter: Letter, services: Services) -> Outcome:

@@ -53,8 +53,7 @@ async def deliver_stream(wake_up: WakeUp, services: Services) -> Outcome:
     started = services.now()
     delivery = await services.deliveries.read(wake_up.key)
     if delivery.not_before is not None and delivery.not_before > started + SOON and wake_up.attempt < delivery.attempt:
-        # The wake-up that is to come may never have been sent; if it was, this one is dropped as its duplicate.
-        await services.send(wake_up.model_copy(update={"attempt": delivery.attempt}), at=delivery.not_before)
+        await _send_postponed(wake_up, delivery, services)
         return Outcome("waiting", failures=delivery.failures)
     totals = delivery.records, delivery.objects
     try:
@@ -64,6 +63,11 @@ async def deliver_stream(wake_up: WakeUp, services: Services) -> Outcome:
     except OutputUnavailable as error:
         return await _come_back(wake_up, error, services)
     return Outcome("delivered", records=delivery.records - totals[0], objects=delivery.objects - totals[1])
+
+
+async def _send_postponed(wake_up: WakeUp, delivery: Delivery, services: Services) -> None:
+    """The wake-up that is to come may never have been sent; if it was, this one is dropped as its duplicate."""
+    await services.send(wake_up.model_copy(update={"attempt": delivery.attempt}), at=delivery.not_before)
 
 
 async def _drain(delivery: Delivery, deadline: datetime, services: Services) -> Delivery:

@@ -4,7 +4,7 @@ The checkpoint is written first and the message sent second. Cut off in between,
 queue finds itself behind and sends the message again; with no wake-up left, the reconciler does.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.parked_table import Parked
@@ -16,26 +16,29 @@ from shared.services import Services
 LONGEST_ERROR = 500
 
 
-async def send_current(checkpoint: Checkpoint, services: Services) -> None:
+async def send_current(checkpoint: Checkpoint, services: Services, ahead: timedelta = timedelta(0)) -> None:
     """The wake-up this checkpoint waits for, under its own id: a duplicate is dropped, a missing one is not.
 
-    For a run that is done, the wake-up of its delivery.
+    For a run that is done, the wake-up of its delivery. `ahead` is how far the broker's clock is ahead of ours.
     """
     if checkpoint.is_open:
-        await services.send(checkpoint.wake_up(), checkpoint.priority, _later(checkpoint.not_before, services))
+        at = _later(checkpoint.not_before, services)
+        await services.send(checkpoint.wake_up(), checkpoint.priority, at + ahead if at else None)
     elif checkpoint.records:
         await services.send(checkpoint.delivery_wake_up())
 
 
-async def postpone(checkpoint: Checkpoint, until: datetime, services: Services) -> Checkpoint:
+async def postpone(
+    checkpoint: Checkpoint, until: datetime, services: Services, ahead: timedelta = timedelta(0)
+) -> Checkpoint:
     """The same page at `until`, under a new message id. Raises Conflict."""
-    return await write_and_send(checkpoint.postponed(services.now(), until), services)
+    return await write_and_send(checkpoint.postponed(services.now(), until), services, ahead)
 
 
-async def write_and_send(checkpoint: Checkpoint, services: Services) -> Checkpoint:
+async def write_and_send(checkpoint: Checkpoint, services: Services, ahead: timedelta = timedelta(0)) -> Checkpoint:
     """Raises Conflict if the checkpoint changed since it was read."""
     written = await services.checkpoints.replace(checkpoint)
-    await send_current(written, services)
+    await send_current(written, services, ahead)
     return written
 
 

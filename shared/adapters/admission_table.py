@@ -25,7 +25,7 @@ class AdmissionTable:
     async def percent(self) -> int:
         """100 where nobody has ever set it."""
         now = self._now()
-        if self._read_at is None or now - self._read_at >= FRESH:
+        if self._read_at is None or not timedelta(0) <= now - self._read_at < FRESH:  # a clock may be set back
             row = await self._table.get("control", "admission")
             self._percent = int(str(row.values["percent"])) if row else 100
             self._read_at = now

@@ -1,115 +1,275 @@
-"""What must hold when a simulation has come to rest."""
+"""What must hold when a simulation has come to rest. A promise of the project each; later work adds its own."""
 
 import base64
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import chain
+from urllib.parse import parse_qs, urlsplit
 
-from shared.adapters.tables import Row
+from processors.records import decompressed
+from shared.adapters.admission_table import FRESH
+from shared.adapters.checkpoint_table import CommittedPage
 from shared.checkpoint import RunState
+from shared.errors import ErrorKind
+from shared.messages import StreamKey, WakeUp
+from tests.fakes.world import START
+from tests.simulation.history import Commit, commits_of
+from tests.simulation.host import SLOTS
 from tests.simulation.simulation import Invariant, Simulation, Violation
-from tests.simulation.source import token_of
+from tests.simulation.source import BIG, ODD, Shown
+from tests.simulation.workload import BY_POSITION
 
 Line = dict[str, object]
 
+ENDINGS = frozenset(
+    {"committed", "resent", "ignored", "overtaken", "postponed", "retried", "parked", "delivered", "waiting"}
+    | {"replayed", "dropped", "returned"}
+)
+"""Everything that may become of a message."""
 
-async def exactly_once(simulation: Simulation) -> None:
-    """Every record's latest version is in the output, nothing is there twice, nothing under another user."""
-    lines = output_lines(simulation)
-    counts = Counter((line["_user"], line["id"], line["version"]) for line in lines)
-    if twice := [name for name, count in counts.items() if count > 1]:
-        raise Violation(f"in the output twice: {twice[0]}")
-    for key in simulation.keys:
-        if simulation.parked(await simulation.checkpoint(key)):
-            continue
-        for identity, version in simulation.api.truth(key.user).items():
-            if (key.user, identity, version) not in counts:
-                raise Violation(f"missing: {key.user} {identity} version {version}")
+MOST_AHEAD = 10
+"""Pages that one user may be ahead while another's wake-up waits: a wake-up is overtaken at most 8 times, one message
+may be in front of it and one in hand."""
 
 
-async def refused_users_are_parked(simulation: Simulation) -> None:
-    """With the reason, without output, and without hurting the others."""
-    for key in simulation.keys[: simulation.workload.refused]:
-        checkpoint = await simulation.checkpoint(key)
-        if checkpoint.state is not RunState.PARKED or checkpoint.reason not in {"invalid_credential", "unknown"}:
-            raise Violation(f"{key} with a refused credential is {checkpoint.state} {checkpoint.reason}")
-        if any(line["_user"] == key.user for line in output_lines(simulation)):
-            raise Violation(f"{key} with a refused credential has output")
+async def every_record_shown_is_in_one_page(simulation: Simulation) -> None:
+    """A committed page is what the source showed there, but for what earlier pages have already."""
+    shown = defaultdict(list)
+    for fetch in simulation.api.fetches:
+        shown[fetch.key, fetch.start].append(fetch.records)
+    have: defaultdict[object, set[Shown]] = defaultdict(set)
+    for commit in commits_of(simulation.tables["streams"]):
+        key, start = commit.before.key, start_of(commit)
+        page = [_shown(line) for line in lines_of(simulation, key, commit.page)]
+        before = have[key, commit.before.index]
+        if not any(_accounts_for(page, records, before, simulation) for records in shown[key, start]):
+            raise Violation(f"{key} page {commit.before.next_seq} at {start!r}: {page} is not what the source showed")
+        before.update(page)
+
+
+def _accounts_for(page: list[Shown], records: tuple[Shown, ...], before: set[Shown], simulation: Simulation) -> bool:
+    """Whether the records of an answer are in the page or were committed before, none twice and none invented."""
+    work = simulation.workload
+    if not work.primary_key:
+        return page == list(records)
+    known = before | set(page)
+    if work.emit == "new":
+        return set(page) <= set(records) and {each[0] for each in records} <= {each[0] for each in known}
+    return set(page) <= set(records) <= known and not before & set(page)
+
+
+async def the_output_is_the_committed_pages(simulation: Simulation) -> None:
+    """Line by line, each exactly once, whole and under its owner, and of every run, however it ended."""
+    committed = Counter(
+        line
+        for commit in commits_of(simulation.tables["streams"])
+        for line in lines_of(simulation, commit.before.key, commit.page)
+    )
+    delivered = Counter(chain.from_iterable(data.splitlines() for data in simulation.output.objects.values()))
+    if committed != delivered:
+        missing, extra = committed - delivered, delivered - committed
+        example = next(iter(missing or extra))[:200]
+        raise Violation(f"of the committed lines {missing.total()} are missing, {extra.total()} extra: {example!r}")
+    for line in map(json.loads, delivered):
+        if line["_user"] != line["owner"] or line["big"] != BIG or line["odd"] != ODD:
+            raise Violation(f"a record was changed or stands under another user: {line}")
+
+
+async def every_version_is_there_once(simulation: Simulation) -> None:
+    """What the API has at the end is in the output; nothing is there twice."""
+    work = simulation.workload
+    counts: Counter[tuple[object, ...]] = Counter()
+    for name, data in simulation.output.objects.items():
+        stream = name.split("/")[0], name.split("/")[1]
+        for line in map(json.loads, data.splitlines()):
+            run = line["_run"] if work.emit == "all" or not work.primary_key else ""
+            counts[(*stream, line["_user"], line["id"], line["version"], run)] += 1
+    for name, count in counts.items():
+        shown_once = work.is_stable and name[2] not in work.looping_users
+        if count > 1 and (work.primary_key or shown_once):
+            raise Violation(f"in the output twice: {name}")
+    present = {name[:5] for name in counts}
+    for checkpoint in await simulation.checkpoints():
+        if checkpoint.state is RunState.DONE and (checkpoint.key.stream in BY_POSITION or work.is_stable):
+            _all_there(simulation, checkpoint.key, present)
+
+
+def _all_there(simulation: Simulation, key: StreamKey, present: set[tuple[object, ...]]) -> None:
+    versions = range(1, 4) if simulation.workload.emit == "new" else ()
+    for identity, latest in simulation.api.truth(key).items():
+        if not any(
+            (key.pipeline, key.stream, key.user, identity, version) in present for version in (latest, *versions)
+        ):
+            raise Violation(f"missing: {key} record {identity} version {latest}")
 
 
 async def all_runs_end(simulation: Simulation) -> None:
-    """Done, or parked with a reason and a row that shows it."""
-    for key in simulation.keys:
-        checkpoint = await simulation.checkpoint(key)
+    """Done, or parked for a reason that was to be expected and with a row that shows it."""
+    for checkpoint in await simulation.checkpoints():
+        key = checkpoint.key
         if checkpoint.state is RunState.PARKED:
             shown = [row for row in simulation.tables["parked"].rows.values() if row.values["run"] == checkpoint.run]
             if not (checkpoint.reason and shown):
                 raise Violation(f"{key} is parked and nobody sees it")
+            if checkpoint.reason not in _expected_reasons(simulation, key):
+                raise Violation(f"{key} is parked for {checkpoint.reason}: {checkpoint.last_error}")
+        elif checkpoint.state is RunState.CANCELLED and simulation.is_hopeless(key):
+            continue  # and it can't be started again
         elif checkpoint.state is not RunState.DONE:
             raise Violation(f"{key} is {checkpoint.state}")
 
 
-async def pages_are_gap_free(simulation: Simulation) -> None:
-    """Every object's pages are consecutive, and no page is in two objects."""
-    pages: Counter[tuple[object, object]] = Counter()
+def _expected_reasons(simulation: Simulation, key: StreamKey) -> set[str]:
+    work = simulation.workload
+    reasons: set[str] = set()
+    if key.user in work.refused_users or key.user in simulation.revoked:
+        reasons.add(ErrorKind.INVALID_CREDENTIAL)
+    if key.user in work.looping_users:
+        reasons.add(ErrorKind.CURSOR_LOOP)
+    if work.expiring or work.away:
+        reasons.add(ErrorKind.REJECTED)
+    return reasons
+
+
+async def the_hopeless_are_parked(simulation: Simulation) -> None:
+    """A refused credential gives no output and the reason; a source that goes in circles is stopped."""
+    for checkpoint in await simulation.checkpoints():
+        key = checkpoint.key
+        if key.user in simulation.workload.refused_users and checkpoint.state is RunState.DONE:
+            raise Violation(f"{key} with a refused credential is {checkpoint.state} {checkpoint.reason}")
+        loops = key.user in simulation.workload.looping_users and key.stream in BY_POSITION
+        if loops and checkpoint.state is RunState.DONE:
+            raise Violation(f"{key} goes in circles and is {checkpoint.state}")
+
+
+async def sequences_are_gap_free(simulation: Simulation) -> None:
+    """Pages of a run are committed one after the other from 0, each once, and each object holds what its name says."""
+    following: dict[str, int] = {}
+    for commit in commits_of(simulation.tables["streams"]):
+        run, seq = commit.before.run, commit.before.next_seq
+        if seq != following.get(run, 0) or commit.after.next_seq != seq + 1:
+            raise Violation(f"run {run} went from page {following.get(run, 0)} to {seq} to {commit.after.next_seq}")
+        following[run] = seq + 1
     for name, data in simulation.output.objects.items():
         first, last = (int(part) for part in name.removesuffix(".jsonl").rsplit("-", 2)[1:])
-        run = json.loads(data.splitlines()[0])["_run"]
         found = {int(json.loads(line)["_page"]) for line in data.splitlines()}
         if min(found) < first or max(found) > last:
             raise Violation(f"{name} holds pages {sorted(found)}")
-        pages.update((run, page) for page in found)
-    if twice := [page for page, count in pages.items() if count > 1]:
-        raise Violation(f"page in two objects: {twice[0]}")
 
 
 async def nothing_is_left(simulation: Simulation) -> None:
-    """No plan, no page, no page blob that a row names, no message."""
+    """No plan, no page, no message."""
     for row in simulation.tables["streams"].rows.values():
         if row.key.startswith("page|") or "plan_name" in row.values:
             raise Violation(f"left behind: {row.key}")
 
 
+async def every_message_ends(simulation: Simulation) -> None:
+    """As done, parked, sent on or dropped, and with a reason where it was dropped."""
+    broker = simulation.broker
+    ended = broker.ended["completed"] + broker.ended["lost"]
+    if broker.accepted != ended + len(broker.messages):
+        raise Violation(
+            f"{broker.accepted} messages were accepted, {ended} have ended, {len(broker.messages)} are left"
+        )
+    timers = {("schedule", "scheduled"), ("reconcile", "reconciled")}
+    for function, what in simulation.outcomes:
+        if what not in ENDINGS and (function, what) not in timers:
+            raise Violation(f"{function} says {what}")
+
+
 async def calls_are_bounded(simulation: Simulation) -> None:
-    """A page is fetched once, and once more for each fault, bad answer, duplicate or lost lock."""
-    calls = sum(simulation.api.calls.values())
-    pages = 0
-    for key in simulation.keys:
-        checkpoint = await simulation.checkpoint(key)
-        pages += checkpoint.next_seq + checkpoint.retries
-    extra = simulation.weather.faults + simulation.broker.ended["lock lost"] + simulation.broker.ended["dead-lettered"]
-    most = pages * simulation.workload.runs + (extra + 2) * 8
-    if calls > most:
-        raise Violation(f"{calls} calls for {pages} pages and {extra} faults")
+    """A page is fetched once, and once more for each bad answer and for each fault, repetition or lost lock."""
+    pages = len(commits_of(simulation.tables["streams"]))
+    work, ended = simulation.workload, simulation.broker.ended
+    faults = sum(work.processes * SLOTS if strike.what == "kill_all" else SLOTS for strike in simulation.weather.struck)
+    again = ended["repeated"] + ended["lock lost"] + ended["dead-lettered"]
+    disturbed = sum(count for (_, what), count in simulation.outcomes.items() if what in {"overtaken", "parked"})
+    most = pages + simulation.api.bad + faults + again + disturbed + len(simulation.api.leaks)
+    if len(simulation.api.calls) > most:
+        raise Violation(f"{len(simulation.api.calls)} calls for {pages} pages, {simulation.api.bad} bad answers")
+
+
+async def nobody_is_passed_over(simulation: Simulation) -> None:
+    """While a user's wake-up waits, no other user of the same priority gets further than its turn."""
+    most = MOST_AHEAD * len(simulation.workload.kinds)
+    committed: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for commit in commits_of(simulation.tables["streams"]):
+        committed[commit.before.key.pipeline, commit.before.key.user].append(commit.at)
+    if max(map(len, committed.values()), default=0) <= most:
+        return
+    for wait in simulation.broker.waits:
+        wake_up = WakeUp.decode(wait.outgoing.body)
+        since, until = ((moment - START).total_seconds() for moment in (wait.since, wait.until))
+        for (pipeline, user), moments in committed.items():
+            ahead = sum(since < moment < until for moment in moments)
+            if wake_up.kind == "mine" and (pipeline, user) != (wake_up.pipeline, wake_up.user) and ahead > most:
+                raise Violation(f"{user} got {ahead} pages while {wake_up.user} waited")
+
+
+async def a_stop_stops(simulation: Simulation) -> None:
+    """With admission at 0, nothing is fetched once every instance has had time to see it."""
+    stalled = any(strike.what in {"stall", "late"} for strike in simulation.weather.struck)
+    if stalled:  # what was admitted before the stop may sleep through it
+        return
+    for since, until in simulation.stops:
+        seen = since + FRESH.total_seconds() + 3
+        if any(seen < moment < until for moment, _ in simulation.api.calls):
+            raise Violation(f"fetched while admission was 0, from {since:.1f} to {until:.1f}")
 
 
 async def no_secret_leaves(simulation: Simulation) -> None:
     """Tokens stand nowhere but, encrypted, in the users table, and go to the source alone."""
     if simulation.api.leaks:
         raise Violation(f"the credential of {simulation.api.leaks[0]} went to another host")
-    written = [json.dumps(row.values, default=repr).encode() for row in _rows(simulation)]
-    written += [*simulation.broker.bodies, *simulation.output.objects.values(), *simulation.pages.objects.values()]
+    changes = chain.from_iterable(table.changes for table in simulation.tables.values())
+    values = chain.from_iterable(change.after.values.values() for change in changes)
+    written = [value if isinstance(value, bytes) else str(value).encode() for value in values]
+    written += [*simulation.broker.bodies, *simulation.output.written.values(), *simulation.pages.written.values()]
+    written += [line.encode() for line in simulation.said]
     everything = b"\n".join(written)
-    for user in simulation.users:
-        token = token_of(user).encode()
-        if token in everything or base64.b64encode(token) in everything:
-            raise Violation(f"the token of {user} leaked")
+    for tokens in simulation.tokens.values():
+        for token in map(str.encode, tokens):
+            if token in everything or base64.b64encode(token) in everything:
+                raise Violation(f"the token {token.decode()} leaked")
 
 
 INVARIANTS: tuple[Invariant, ...] = (
-    exactly_once,
-    refused_users_are_parked,
+    every_record_shown_is_in_one_page,
+    the_output_is_the_committed_pages,
+    every_version_is_there_once,
     all_runs_end,
-    pages_are_gap_free,
+    the_hopeless_are_parked,
+    sequences_are_gap_free,
     nothing_is_left,
+    every_message_ends,
     calls_are_bounded,
+    nobody_is_passed_over,
+    a_stop_stops,
     no_secret_leaves,
 )
 
 
-def output_lines(simulation: Simulation) -> list[Line]:
-    return [json.loads(line) for data in simulation.output.objects.values() for line in data.splitlines()]
+def start_of(commit: Commit) -> str:
+    """Where the committed page starts, in the source's own terms (see source.py)."""
+    cursor, kind = commit.before.cursor, commit.before.key.stream
+    if cursor is None:
+        return {"page_number": "1", "offset": "0"}.get(kind, "")
+    if kind in {"json_link", "header_link"}:
+        return parse_qs(urlsplit(cursor).query)["after"][0]
+    return cursor
 
 
-def _rows(simulation: Simulation) -> list[Row]:
-    """Every version of every row there ever was."""
-    return [row for table in simulation.tables.values() for row in table.written]
+def lines_of(simulation: Simulation, key: StreamKey, page: CommittedPage | None) -> list[bytes]:
+    """The output lines of a committed page."""
+    if page is None:
+        return []
+    lines = page.lines
+    if page.blob:
+        lines = simulation.pages.written[page.blob]
+    return decompressed(lines).splitlines()
+
+
+def _shown(line: bytes) -> Shown:
+    record = json.loads(line)
+    return record["id"], record["version"]

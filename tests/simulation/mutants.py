@@ -10,31 +10,42 @@ from dataclasses import dataclass
 from typing import Any
 
 import miners.miner
+import miners.reconciler
+import miners.scheduler
+import processors.dead_letters
 import processors.delivery
 import shared.pipeline.pagination
 import shared.pipeline.responses
+from processors.dead_letters import Letter
 from processors.delivery import BatchLimits, next_plan
+from shared.adapters.admission_table import AdmissionTable
 from shared.adapters.checkpoint_table import CheckpointTable, CommittedPage
 from shared.adapters.delivery_table import Delivery, Plan
+from shared.adapters.open_run_table import OpenRun
 from shared.adapters.tables import Delete, Operation, Row
 from shared.checkpoint import Checkpoint
-from shared.errors import AlreadyExists, Conflict
+from shared.errors import AlreadyExists, Conflict, StorageError
 from shared.messages import StreamKey, WakeUp
 from shared.outcome import Outcome
 from shared.services import Services
 from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
-from tests.simulation import simulation
-from tests.simulation.broker import Message
+from tests.simulation import host
+from tests.simulation.broker import DEAD, Message
+from tests.simulation.simulation import Violation
+from tests.simulation.workloads import simulation_among, simulation_of
+
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """`workloads` are the names of those that can show it."""
+    """`replacements` are owner, name and what stands there instead; `among` names the workloads that can show it soon,
+    if not any can."""
 
     name: str
-    workloads: tuple[str, ...]
     replacements: tuple[tuple[Any, str, Any], ...]
+    among: tuple[str, ...] = ()
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -98,13 +109,13 @@ async def _commit_without_fence(
 
 
 async def _complete_first(self: Any, message: Message, lock: int) -> None:
-    self.simulation.broker.complete(message, lock)
+    self.broker.complete(message, lock)
     await _ONE(self, message, lock)
 
 
 async def _complete_dead_letters_first(self: Any, message: Message, lock: int) -> None:
-    if message.queue.endswith(simulation.DEAD):
-        self.simulation.broker.complete(message, lock)
+    if message.queue.endswith(DEAD):
+        self.broker.complete(message, lock)
     await _ONE(self, message, lock)
 
 
@@ -174,68 +185,149 @@ async def _dropped_when_behind(checkpoint: Checkpoint, services: Services) -> No
     """The wake-up is behind: somebody will have sent the next one."""
 
 
+def _the_first_for_all(pipeline: Any, scopes: Any) -> Any:
+    """As a client does that keeps its headers: one process in one run, so the first is remembered for both."""
+    return _FIRST.setdefault(pipeline.pipeline, _ATTACHMENT(pipeline, scopes))
+
+
+async def _to_the_end(letter: Letter, services: Services, cache: Any) -> Outcome:
+    outcome = await _MINE(letter, services, cache)
+    while outcome.what == "committed" and not outcome.facts["done"]:
+        wake_up = WakeUp.decode(letter.body)
+        following = wake_up.model_copy(update={"seq": wake_up.seq + 1, "attempt": 0})
+        letter = dataclasses.replace(letter, body=following.encode(), message_id=following.message_id)
+        outcome = await _MINE(letter, services, cache)
+    return outcome
+
+
+async def _always(*_: Any) -> bool:
+    return True
+
+
+async def _read_once(self: AdmissionTable) -> int:
+    self._read_at = self._read_at and self._now()
+    return await _PERCENT(self)
+
+
+async def _judged_by_its_run(open_run: OpenRun, services: Services) -> str:
+    """A row that names another run than the checkpoint is thought to be left over."""
+    try:
+        checkpoint = await services.checkpoints.read(open_run.key)
+        if checkpoint is not None and checkpoint.run != open_run.run:
+            return await _WITHOUT_CHECKPOINT(open_run, None, services)
+    except StorageError:
+        return "failed"
+    return await _LOOK_AT(open_run, services)
+
+
+async def _only_open_runs(checkpoint: Checkpoint, services: Services) -> None:
+    if checkpoint.is_open:
+        await _SEND_CURRENT(checkpoint, services)
+
+
+_FIRST: dict[str, Any] = {}
+_ATTACHMENT = miners.miner.attachment
+_MINE = miners.miner.mine
+_PERCENT = AdmissionTable.percent
+_LOOK_AT = miners.reconciler._look_at
+_WITHOUT_CHECKPOINT = miners.reconciler._without_checkpoint
+_SEND_CURRENT = processors.dead_letters.send_current
 _COMMIT = CheckpointTable.commit
 _PAGE_ROW = CheckpointTable._page_row
-_ONE = simulation._Worker._one
+_ONE = host.Worker._one
 _NEXT_CURSOR: Callable[..., str | None] = shared.pipeline.pagination.next_cursor
 _PAGE_REQUEST = miners.miner.page_request
 
 MUTANTS: tuple[Mutant, ...] = (
-    Mutant("skip instead of re-send", ("no reconciler",), ((miners.miner, "send_current", _dropped_when_behind),)),
+    Mutant("skip instead of re-send", ((miners.miner, "send_current", _dropped_when_behind),), ("no reconciler",)),
     Mutant(
-        "blind upsert of rows",
-        ("plain",),
-        ((MemoryTable, "replace", _blind_replace), (MemoryTable, "transact", _blind_transact)),
+        "blind upsert of rows", ((MemoryTable, "replace", _blind_replace), (MemoryTable, "transact", _blind_transact))
     ),
     Mutant(
         "output overwritten by name",
-        ("eager delivery",),
         ((processors.delivery, "next_plan", _one_name_a_run), (MemoryObjects, "write_once", _overwrite)),
     ),
-    Mutant("checkpoint before page", ("plain",), ((CheckpointTable, "commit", _checkpoint_first),)),
-    Mutant("complete before send", ("no reconciler",), ((simulation._Worker, "_one", _complete_first),)),
+    Mutant("checkpoint before page", ((CheckpointTable, "commit", _checkpoint_first),)),
+    Mutant("complete before send", ((host.Worker, "_one", _complete_first),), ("no reconciler",)),
     Mutant(
-        "same id on back-off", ("no reconciler, trouble",), ((WakeUp, "message_id", property(_id_without_attempt)),)
+        "same id on back-off", ((WakeUp, "message_id", property(_id_without_attempt)),), ("no reconciler, trouble",)
     ),
-    Mutant(
-        "same id on replay",
-        ("no reconciler, trouble",),
-        ((Checkpoint, "replayed", _replay_under_the_same_id),),
-    ),
-    Mutant("no reconciler", ("messages lost",), ((simulation, "reconcile", _no_outcome),)),
-    Mutant("fence ignored", ("no primary key",), ((CheckpointTable, "commit", _commit_without_fence),)),
+    Mutant("same id on replay", ((Checkpoint, "replayed", _replay_under_the_same_id),), ("no reconciler, trouble",)),
+    Mutant("no reconciler", ((host, "TIMERS", {**host.TIMERS, "reconcile": _no_outcome}),)),
+    Mutant("fence ignored", ((CheckpointTable, "commit", _commit_without_fence),), ("no primary key",)),
     Mutant(
         "dedupe outside the transaction",
-        ("two runs", "moving records"),
         ((CheckpointTable, "commit", _index_afterwards),),
+        (
+            "two runs",
+            "moving records",
+        ),
+    ),
+    Mutant("short page as end", ((shared.pipeline.responses, "next_cursor", _short_page_is_the_end),)),
+    Mutant("credential to a foreign next link", ((miners.miner, "page_request", _any_origin),)),
+    Mutant("credential of the first user kept for all", ((miners.miner, "attachment", _the_first_for_all),)),
+    Mutant("token kept in the cursor", ((miners.miner, "without_secrets", lambda link, _: link),)),
+    Mutant("delivery marked before written", ((processors.delivery, "_carry_out", _marked_first),)),
+    Mutant(
+        "plan kept in memory", ((processors.delivery, "_drain", _planned_in_memory_only),), ("two pages an object",)
     ),
     Mutant(
-        "short page as end",
-        ("ragged pages",),
-        ((shared.pipeline.responses, "next_cursor", _short_page_is_the_end),),
-    ),
-    Mutant(
-        "credential to a foreign next link", ("next link leads away",), ((miners.miner, "page_request", _any_origin),)
-    ),
-    Mutant(
-        "token kept in the cursor",
-        ("next link in the body",),
-        ((miners.miner, "without_secrets", lambda link, _: link),),
-    ),
-    Mutant(
-        "delivery marked before written", ("eager delivery",), ((processors.delivery, "_carry_out", _marked_first),)
-    ),
-    Mutant(
-        "plan kept in memory", ("two pages an object",), ((processors.delivery, "_drain", _planned_in_memory_only),)
-    ),
-    Mutant(
-        "dead letter completed before its replay",
-        ("no reconciler, trouble",),
-        ((simulation._Worker, "_one", _complete_dead_letters_first),),
+        "dead letter completed before its replay is sent",
+        ((host.Worker, "_one", _complete_dead_letters_first),),
+        (
+            "no reconciler, trouble",
+            "no reconciler, messages expire",
+        ),
     ),
     Mutant(
         "blob referenced before it is written",
-        ("large pages",),
         ((CheckpointTable, "_page_row", _blob_afterwards), (CheckpointTable, "commit", _commit_then_blob)),
+        ("large pages",),
+    ),
+    Mutant("one user mined to the end", ((host, "mine", _to_the_end),)),
+    Mutant("admission not looked at", ((AdmissionTable, "admits", _always),)),
+    Mutant("admission believed for ever", ((AdmissionTable, "percent", _read_once),)),
+    Mutant(
+        "postponed delivery not sent again",
+        ((processors.delivery, "_send_postponed", _no_outcome),),
+        ("no reconciler, eager delivery",),
+    ),
+    Mutant(
+        "index row of open runs judged by its run",
+        ((miners.reconciler, "_look_at", _judged_by_its_run),),
+        ("messages lost, run after run",),
+    ),
+    Mutant(
+        "older run begun after a newer one",
+        ((miners.scheduler, "_has_been", lambda existing, run: existing.run == run),),
+        ("runs close together",),
+    ),
+    Mutant(
+        "run at its beginning left alone",
+        ((miners.scheduler, "_perhaps_unsent", lambda *_: False),),
+        ("no reconciler",),
+    ),
+    Mutant(
+        "ended run's dead letter dropped",
+        ((processors.dead_letters, "send_current", _only_open_runs),),
+        (
+            "no reconciler, trouble",
+            "no reconciler, messages expire",
+        ),
     ),
 )
+
+
+def mutant_named(name: str) -> Mutant:
+    return next(mutant for mutant in MUTANTS if mutant.name == name)
+
+
+def hunt(mutant: Mutant, most: int = MOST_SEEDS) -> tuple[int, str] | None:
+    """How many seeds it takes until one breaks a promise, and which; None: it survives them all."""
+    with mutant.active():
+        for seed in range(most):
+            try:
+                (simulation_among(mutant.among, seed) if mutant.among else simulation_of(seed)).run()
+            except Violation as violation:
+                return seed + 1, str(violation)
+    return None

@@ -1,21 +1,18 @@
 """The real handlers under one seed: processes, broker, tables, output and API in memory and in virtual time."""
 
 import asyncio
+import hashlib
+import json
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from cryptography.fernet import Fernet
 
-from miners.miner import mine
-from miners.reconciler import reconcile
-from miners.scheduler import schedule
-from processors.dead_letters import Letter, handle
-from processors.dedupe import SeenCache
-from processors.delivery import deliver
+from miners.scheduler import CURED_BY_TIME, CURED_BY_USER
 from shared.adapters import checkpoint_table
 from shared.adapters.admission_table import AdmissionTable
 from shared.adapters.checkpoint_table import CheckpointTable
@@ -24,74 +21,55 @@ from shared.adapters.delivery_table import DeliveryTable
 from shared.adapters.open_run_table import OpenRunTable
 from shared.adapters.parked_table import ParkedTable
 from shared.adapters.schedule_table import ScheduleTable
-from shared.adapters.tables import Row
 from shared.adapters.user_table import UserTable
 from shared.checkpoint import Checkpoint, RunState
-from shared.errors import HeadframeError
+from shared.errors import Conflict, ErrorKind
 from shared.messages import StreamKey
-from shared.pipeline.loader import load_text
-from shared.pipeline.spec import Pipeline
+from shared.outcome import Outcome
+from shared.runs import resume
 from shared.services import TABLES, Services
-from shared.settings import Settings
 from shared.users import User
-from tests.fakes.memory_objects import MemoryObjects
-from tests.fakes.memory_tables import MemoryTable
-from tests.fakes.world import PIPELINE, START
-from tests.simulation.broker import DEAD, Message, SimulatedBroker
-from tests.simulation.processes import Killed, Port, Process
-from tests.simulation.source import SimulatedApi, token_of
+from tests.fakes.world import START
+from tests.simulation.broker import SimulatedBroker
+from tests.simulation.events import EVENTS
+from tests.simulation.history import WatchedObjects, WatchedTable
+from tests.simulation.host import SLOTS, Bell, Worker
+from tests.simulation.processes import Port, Process
+from tests.simulation.source import SimulatedApi
 from tests.simulation.virtual_time import VirtualLoop
-from tests.simulation.weather import Climate, SeededWeather, Strike
+from tests.simulation.weather import Climate, SeededWeather, Strike, Tell
+from tests.simulation.workload import Workload, pipelines_of, settings_of
 
-PATIENCE = timedelta(hours=24)
+PATIENCE = timedelta(hours=30)
+TICKS = timedelta(minutes=10)
+"""How often somebody looks whether runs must be asked for again, as a schedule would ask."""
+
+MOST_TICKS = 40
 TIMER_SECONDS = 60.0
-SLOTS = 2
-
-KEY = Fernet.generate_key().decode()
-"""Encryption draws on the system's randomness; nothing that is decided depends on its bytes."""
 
 
-@dataclass(frozen=True)
-class Workload:
-    """What is to be mined, by how many processes.
-
-    `moving`, `trouble`, `ragged` and `away` are chances of the API (see source.py), `duplicate` and `lost` those of the
-    broker; `skew` is the largest error of a process's clock in seconds. `large_pages` puts every page into a
-    blob. The first `refused` users have a token that the API does not know. `settings` are app settings.
-    """
-
-    name: str
-    users: int = 2
-    records: int = 5
-    size: int = 2
-    runs: int = 1
-    processes: int = 2
-    moving: float = 0.0
-    trouble: float = 0.0
-    duplicate: float = 0.0
-    skew: float = 0.0
-    ragged: float = 0.0
-    away: float = 0.0
-    lost: float = 0.0
-    refused: int = 0
-    reconciler: bool = True
-    large_pages: bool = False
-    emit: str = "changed"
-    primary_key: bool = True
-    paginator: str = "cursor"
-    settings: tuple[tuple[str, str], ...] = ()
-
-
-class WatchedTable(MemoryTable):
-    """Remembers everything that was ever written, for whoever looks for secrets in it."""
+class RememberingCipher(CredentialCipher):
+    """The real one, but asked once for each credential, because it takes time. Nothing depends on its bytes."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.written: list[Row] = []
+        super().__init__(Fernet.generate_key().decode())
+        self._sealed: dict[str, bytes] = {}
+        self._opened: dict[bytes, dict[str, str]] = {}
 
-    def _store(self, row: Row) -> str:
-        self.written.append(row)
-        return super()._store(row)
+    def encrypt(self, credentials: dict[str, str]) -> bytes:
+        name = json.dumps(credentials)
+        if name not in self._sealed:
+            self._sealed[name] = super().encrypt(credentials)
+            self._opened[self._sealed[name]] = credentials
+        return self._sealed[name]
+
+    def decrypt(self, ciphertext: bytes) -> dict[str, str] | None:
+        return self._opened.get(ciphertext) or super().decrypt(ciphertext)
+
+
+CIPHER = RememberingCipher()
+
+CURABLE = CURED_BY_TIME | CURED_BY_USER | {ErrorKind.UNKNOWN}
 
 
 class Violation(AssertionError):
@@ -100,36 +78,55 @@ class Violation(AssertionError):
 
 @dataclass
 class Simulation:
-    """One run of one workload under one seed. `run` raises Violation."""
+    """One run of one workload under one seed. `run` raises Violation.
+
+    Each kind of chance has a generator of its own, so that taking one fault away leaves the others' dice as they
+    were. `tell` hears of every call of every port.
+    """
 
     seed: int
     workload: Workload
     climate: Climate
-    strike: Strike | None = None
+    strikes: tuple[Strike, ...] = ()
     invariants: "tuple[Invariant, ...]" = ()
-    crashed: list[str] = field(default_factory=list)
+    tell: Tell | None = None
+    said: list[str] = field(default_factory=list)
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    stops: list[tuple[float, float]] = field(default_factory=list)
+    """From second to second, admission was 0."""
 
     def __post_init__(self) -> None:
-        self.rng = random.Random(self.seed)
-        self.loop = VirtualLoop()
-        self.loop.set_exception_handler(lambda loop, context: None)  # killed tasks end with nobody to tell
-        self.tables = {name: WatchedTable() for name in TABLES}
-        self.pages, self.output = MemoryObjects(), MemoryObjects()
         work = self.workload
-        self.broker = SimulatedBroker(self.rng, self.now, duplicate=work.duplicate, lost=work.lost)
-        self.api = SimulatedApi(self.rng, work.records, work.size, work.moving, work.trouble, work.ragged, work.away)
-        self.processes: list[Process] = []
-        self.weather = SeededWeather(self.rng, self.climate, self.loop.time, self._kill_everybody, self.strike)
-        self._background: set[asyncio.Task[Any]] = set()
+        self.rng, self._events_rng, faults, api, bus = (
+            random.Random(f"{self.seed} {what}") for what in ("time", "events", "faults", "api", "broker")
+        )
+        self.loop = VirtualLoop()
+        self.tables = {name: WatchedTable(self.loop.time) for name in TABLES}
+        self.pages, self.output = WatchedObjects(), WatchedObjects()
+        chances = {"duplicate": work.duplicate, "lost": work.lost, "expired": work.expired, "late": work.late}
+        self.broker = SimulatedBroker(bus, self.now, **chances, ring=self._ring)
+        self.api = SimulatedApi(api, work, self.loop.time)
+        self._workers: dict[Process, Worker] = {}
+        self.bell = Bell()
+        self.weather = SeededWeather(
+            self.rng, faults, self.climate, self.loop.time, self._kill_everybody, self.strikes, self.tell
+        )
+        self.tokens = {user: [f"canary-{user}-secret-0"] for user in work.names}
+        self.revoked: set[str] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._crashes: list[str] = []
         self._started = 0
-
-    @property
-    def users(self) -> list[str]:
-        return [f"user{number}" for number in range(self.workload.users)]
+        self._armed = -1.0
+        self._tick = START - timedelta(seconds=1)
 
     @property
     def keys(self) -> list[StreamKey]:
-        return [StreamKey("social", "posts", user) for user in self.users]
+        return self.workload.keys
+
+    @property
+    def processes(self) -> list[Process]:
+        """Those that live."""
+        return list(self._workers)
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self.loop.time())
@@ -142,96 +139,166 @@ class Simulation:
             self.loop.run_until_complete(self._play())
         finally:
             checkpoint_table.LARGEST_ROW = largest_row
-            self.loop.close()
 
     async def _play(self) -> None:
         self.outside = self._services(None)
-        for number, user in enumerate(self.users):
-            token = token_of("nobody") if number < self.workload.refused else token_of(user)
-            await self.outside.users.put(User(user, {"token": token}))
-        helpers = [asyncio.create_task(self._supervise(number)) for number in range(self.workload.processes)]
-        helpers.append(asyncio.create_task(self._timers()))
+        await self._add_users()
+        for _ in range(self.workload.processes):
+            self._spawn(self._supervise())
+        self._spawn(self._timers())
+        events = [self._spawn(EVENTS[name](self)) for name in self.workload.events]
         try:
-            for number in range(self.workload.runs):
-                await self.outside.schedules.request("social", "posts", self.now() + timedelta(seconds=number))
-                await self._until(self._all_ended)
+            for _ in range(self.workload.runs):
+                await self._until_ended()
+            await asyncio.gather(*events)
+            await self._cure()
             await self._until(self._quiet)
         finally:
-            for task in [*helpers, *self._background]:
+            tasks = list(self._tasks)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*helpers, *self._background, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         self._no_crash()
         for invariant in self.invariants:
             await invariant(self)
 
-    def _no_crash(self) -> None:
-        if self.crashed:
-            raise Violation(self.crashed[0])
+    async def _add_users(self) -> None:
+        for user, (token,) in self.tokens.items():
+            refused = user in self.workload.refused_users
+            self.api.accepted[user] = "canary-nobody-secret" if refused else token
+            await self.outside.users.put(User(user, {"token": token}))
 
-    async def _until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        deadline = self.now() + PATIENCE
-        while not (await condition() and self.loop.time() > self.climate.until):
+    async def _until_ended(self) -> None:
+        """Ask for runs, and again where nothing goes on and somebody could not be started."""
+        await self._request()
+        await self._until(self._all_ended, self._request)
+
+    async def _cure(self) -> None:
+        """Runs that are parked for a reason that passes go on when they are due again, or when somebody says so."""
+        for _ in range(MOST_TICKS):
+            curable = [each for each in await self.outside.checkpoints.all() if self._is_curable(each)]
+            if not curable:
+                return
+            for checkpoint in curable:
+                await self._resume(checkpoint)
+            await self._until_ended()
+        raise Violation(f"still parked after {MOST_TICKS} ticks: {await self._standing()}")
+
+    async def _resume(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.reason == ErrorKind.UNKNOWN:
+            try:
+                await resume(checkpoint, self.outside)
+            except Conflict:
+                return
+
+    def _is_curable(self, checkpoint: Checkpoint) -> bool:
+        if self.is_hopeless(checkpoint.key) and (
+            checkpoint.reason == ErrorKind.INVALID_CREDENTIAL or checkpoint.state is RunState.CANCELLED
+        ):
+            return False
+        return checkpoint.state is RunState.CANCELLED or (
+            checkpoint.state is RunState.PARKED and checkpoint.reason in CURABLE
+        )
+
+    async def _request(self) -> None:
+        """A run for every user of every stream; run ids count in seconds."""
+        moment = self.now().replace(microsecond=0)
+        self._tick = max(moment, self._tick + timedelta(seconds=1))
+        for pipeline in self.workload.priorities:
+            for kind in self.workload.kinds:
+                await self.outside.schedules.request(pipeline, kind, self._tick)
+
+    async def _until(
+        self, condition: Callable[[], Awaitable[bool]], again: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        deadline, next_tick = self.now() + PATIENCE, self.now() + TICKS
+        while not await condition():
             self._no_crash()
             if self.now() > deadline:
                 raise Violation(f"not {condition.__name__.strip('_')} within {PATIENCE}: {await self._standing()}")
-            await asyncio.sleep(20)
+            await asyncio.sleep(15)
+            if again is not None and self.now() > next_tick:
+                next_tick = self.now() + TICKS
+                if not any(each.is_open for each in await self.checkpoints()):
+                    await again()
 
     async def _all_ended(self) -> bool:
         """Every user's last run has been started, has ended and is delivered."""
-        known = await self.outside.schedules.read("social", "posts")
-        if known.requested is None or known.tick is None or known.tick < known.requested or not known.finished:
+        streams = self.tables["streams"].rows.values()
+        if any(row.key.startswith("page|") for row in streams):
             return False
-        checkpoints = await self.outside.checkpoints.all()
-        ended = [each for each in checkpoints if not each.is_open]
-        waiting = [row for row in self.tables["streams"].rows.values() if row.key.startswith("page|")]
-        return len(ended) == len(self.keys) and not waiting
+        for row in self.tables["schedules"].rows.values():
+            known: dict[str, Any] = row.values
+            if "tick" not in known or known["tick"] < known["requested"] or not known["finished"]:
+                return False
+        states = {
+            (str(row.values["pipeline"]), str(row.values["stream"]), str(row.values["user"])): row.values["state"]
+            for row in streams
+            if row.key.startswith("checkpoint|")
+        }
+        started = all((key.pipeline, key.stream, key.user) in states for key in self.keys if not self.is_hopeless(key))
+        return started and RunState.RUNNING not in states.values()
 
     async def _quiet(self) -> bool:
         indexed = self.tables["openruns"].rows if self.workload.reconciler else {}
-        return await self._all_ended() and not self.broker.messages and not indexed
+        return not (self.broker.messages or indexed or self.weather.late) and await self._all_ended()
 
     async def _standing(self) -> str:
-        states = [f"{each.key.user}:{each.state}:{each.next_seq}" for each in await self.outside.checkpoints.all()]
-        return f"{states}, {len(self.broker.messages)} messages, {len(self.tables['openruns'].rows)} in the index"
+        """What is not done, in short."""
+        states = [
+            f"{each.key} {each.state} at page {each.next_seq} {each.reason}".strip()
+            for each in await self.checkpoints()
+            if each.state is not RunState.DONE
+        ]
+        indexed = len(self.tables["openruns"].rows)
+        return f"{'; '.join(states)}; {len(self.broker.messages)} messages, {indexed} runs in the index"
 
-    async def _supervise(self, number: int) -> None:
+    async def _supervise(self) -> None:
         """Process after process, each until it is killed."""
         while True:
             self._started += 1
-            process = Process(f"worker{self._started}", self.workload.skew * (self.rng.random() * 2 - 1))
-            self.processes.append(process)
-            worker = _Worker(self, process, self._services(process))
-            slots = [asyncio.create_task(worker.serve()) for _ in range(SLOTS)]
-            await asyncio.gather(*slots)
-            self.processes.remove(process)
+            process = Process(f"worker{self._started}", self.some_skew(self.workload.skew), self.workload.cache_entries)
+            process.bury = lambda buried=process: self._bury(buried)
+            worker = Worker(process, self._services(process), self.broker, self.weather, self.bell, self)
+            self._workers[process] = worker
+            await asyncio.gather(*(worker.serve() for _ in range(SLOTS)))
             await asyncio.sleep(1 + 9 * self.rng.random())
 
     async def _timers(self) -> None:
         """One scheduler and one reconciler at a time, on any process; now and then two."""
         while True:
-            for name, function in self._timer_functions():
-                alive = [process for process in self.processes if not process.dead]
-                for process in self.rng.sample(alive, min(len(alive), 1 + (self.rng.random() < 0.1))):
-                    self._spawn(self._timer(name, function, process))
+            for name in ("schedule", "reconcile") if self.workload.reconciler else ("schedule",):
+                count = min(len(self._workers), 1 + (self.rng.random() < 0.1))
+                for worker in self.rng.sample(list(self._workers.values()), count):
+                    self._spawn(worker.timer(name))
             await asyncio.sleep(TIMER_SECONDS)
 
-    def _timer_functions(self) -> list[tuple[str, Callable[[Services], Awaitable[Any]]]]:
-        """Without the reconciler, redelivery alone has to heal what is cut off."""
-        timers: list[tuple[str, Callable[[Services], Awaitable[Any]]]] = [("schedule", schedule)]
-        return [*timers, ("reconcile", reconcile)] if self.workload.reconciler else timers
-
-    async def _timer(self, name: str, function: Callable[[Services], Awaitable[Any]], process: Process) -> None:
-        try:
-            await function(self._services(process))
-        except (HeadframeError, Killed):
-            return
-        except Exception as error:  # noqa: BLE001 - whatever else a handler raises is a defect
-            self.crashed.append(f"{name} raised {type(error).__name__}: {error}")
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended_task)
+        return task
+
+    def _ended_task(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crashes.append(f"the simulation itself: {type(error).__name__}: {error}")
+
+    def _ring(self) -> None:
+        """Wake whoever can work, now and when the next message becomes available by itself."""
+        self.bell.ring(len(self.broker.available()))
+        event = self.broker.next_event()
+        if event is None:
+            return
+        at = (event - START).total_seconds()
+        if at < self._armed or self._armed <= self.loop.time():
+            self._armed = at
+            self.loop.call_at(at, self._ring)
+
+    def _bury(self, process: Process) -> None:
+        self._workers.pop(process, None)
+        self.bell.dismiss(process)
+        self._ring()  # somebody else may have to take what it was woken for
 
     def _kill_everybody(self) -> None:
         for process in self.processes:
@@ -243,19 +310,17 @@ class Simulation:
         def port(inner: Any, name: str) -> Any:
             return Port(inner, name, process, self.weather) if process else inner
 
-        skew = timedelta(seconds=process.skew if process else 0)
-
         def now() -> datetime:
-            return self.now() + skew
+            return START + timedelta(seconds=self.loop.time() + (process.skew if process else 0.0))
 
         tables = {name: port(table, name) for name, table in self.tables.items()}
         pages = port(self.pages, "pages")
         return Services(
-            settings=_settings(self.workload.settings),
-            pipelines={"social": _pipeline(self.workload.paginator, self.workload.emit, self.workload.primary_key)},
+            settings=settings_of(self.workload.settings),
+            pipelines=pipelines_of(self.workload),
             checkpoints=CheckpointTable(tables["streams"], pages),
             deliveries=DeliveryTable(tables["streams"], pages),
-            users=UserTable(tables["users"], CredentialCipher(KEY)),
+            users=UserTable(tables["users"], CIPHER),
             open_runs=OpenRunTable(tables["openruns"]),
             parked=ParkedTable(tables["parked"]),
             schedules=ScheduleTable(tables["schedules"]),
@@ -267,77 +332,52 @@ class Simulation:
             random=self.rng.random,
         )
 
-    async def checkpoint(self, key: StreamKey) -> Checkpoint:
-        found = await self.outside.checkpoints.read(key)
-        if found is None:
-            raise Violation(f"{key} has no checkpoint")
-        return found
+    def ended(self, function: str, outcome: Outcome) -> None:
+        self.outcomes[function, outcome.what] += 1
+        self.said.append(f"{function} {outcome.what} {outcome.facts}")
 
-    def parked(self, checkpoint: Checkpoint) -> bool:
-        return checkpoint.state is RunState.PARKED
+    def crashed(self, function: str, error: Exception) -> None:
+        self._crashes.append(f"{function} raised {type(error).__name__}: {error}")
+
+    def _no_crash(self) -> None:
+        if self._crashes:
+            raise Violation(self._crashes[0])
+
+    async def some_seconds(self, most: float) -> None:
+        await asyncio.sleep(most * self.chance())
+
+    def chance(self) -> float:
+        return self._events_rng.random()
+
+    def some_skew(self, most: float) -> float:
+        return most * (self.rng.random() * 2 - 1)
+
+    def new_token(self, user: str) -> str:
+        self.tokens[user].append(f"canary-{user}-secret-{len(self.tokens[user])}")
+        return self.tokens[user][-1]
+
+    def revoke(self, user: str) -> None:
+        self.revoked.add(user)
+        self.api.accepted[user] = "canary-nobody-secret"
+
+    def is_hopeless(self, key: StreamKey) -> bool:
+        """Whether the API does not let this user in, so that nothing of theirs need ever start."""
+        return key.user in self.revoked or key.user in self.workload.refused_users
+
+    def digest(self) -> str:
+        """Stands for everything that happened and everything that is there; only ciphertext is left out."""
+        rows = [
+            (name, row.key, row.etag, {field: value for field, value in row.values.items() if field != "credentials"})
+            for name, table in self.tables.items()
+            for row in table.rows.values()
+        ]
+        facts = (self.loop.time(), self.weather.struck, self.weather.points, self.said, self.broker.bodies, rows)
+        outside = (self.output.written, self.pages.written, self.api.calls)
+        return hashlib.blake2b(repr((facts, outside)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    async def checkpoints(self) -> list[Checkpoint]:
+        """Of every stream and user that has one."""
+        return await self.outside.checkpoints.all()
 
 
 Invariant = Callable[[Simulation], Awaitable[None]]
-
-
-@dataclass
-class _Worker:
-    """What the host does for one process: receive, invoke, complete or abandon."""
-
-    simulation: Simulation
-    process: Process
-    services: Services
-    cache: SeenCache = field(default_factory=SeenCache)
-
-    async def serve(self) -> None:
-        """One slot; returns when the process is dead."""
-        broker = self.simulation.broker
-        while not self.process.dead:
-            message = broker.receive()
-            if message is None:
-                await asyncio.sleep(0.5 + self.simulation.rng.random())
-            else:
-                await self._one(message, message.lock)
-
-    async def _one(self, message: Message, lock: int) -> None:
-        broker, weather = self.simulation.broker, self.simulation.weather
-        try:
-            await self._invoke(message)
-            await weather.before(self.process, "host.complete")
-            broker.complete(message, lock)
-        except Killed:
-            return
-        except HeadframeError:
-            broker.abandon(message, lock)
-        except Exception as error:  # noqa: BLE001 - whatever else a handler raises is a defect
-            self.simulation.crashed.append(f"{message.queue}: {type(error).__name__}: {error}")
-
-    async def _invoke(self, message: Message) -> None:
-        outgoing = message.outgoing
-        letter = Letter(outgoing.queue, outgoing.body, outgoing.message_id, "MaxDeliveryCountExceeded")
-        if message.queue.endswith(DEAD):
-            await handle(letter, self.services)
-        elif message.queue == self.services.settings.queue_deliver:
-            await deliver(letter, self.services)
-        else:
-            await mine(letter, self.services, self.cache)
-
-
-PAGINATORS = {
-    "cursor": "{ type: cursor, cursor_path: next, cursor_param: after }",
-    "json_link": "{ type: json_link, next_url_path: link }",
-    "header_link": "{ type: header_link }",
-}
-
-
-@cache
-def _pipeline(paginator: str, emit: str, primary_key: bool) -> Pipeline:
-    text = PIPELINE.replace(PAGINATORS["cursor"], PAGINATORS[paginator])
-    if not primary_key:
-        text = text.replace("    primary_key: id\n", "")
-    return load_text(f"{text}    emit: {emit}\n", "pipeline.yaml")
-
-
-@cache
-def _settings(chosen: tuple[tuple[str, str], ...]) -> Settings:
-    return Settings.read({"SERVICE_BUS": "bus", "STORAGE": "storage", "SCHEDULES": "requested", **dict(chosen)})

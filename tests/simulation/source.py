@@ -1,102 +1,164 @@
-"""An API in memory: stable or moving, throttling, failing; it knows the truth."""
+"""An API in memory: stable or moving, throttling, failing, lying; it knows the truth and what it has shown."""
 
 import random
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from shared.messages import StreamKey
 from shared.pipeline.auth import Attachment
 from shared.pipeline.requests import PageRequest
 from shared.pipeline.responses import Response
-from tests.fakes.scripted_source import Call, answer
+from tests.fakes.scripted_source import answer
+from tests.simulation.troubles import PATIENT, REFUSALS, TROUBLES
+from tests.simulation.workload import Workload
 
 HOST = "api.example.com"
+BIG = 2**53 + 1
+"""A float would lose it."""
+
+ODD = "\ud800 \x00 \u2028 \U0001f4a1"
+"""Half a surrogate pair, NUL, a line separator and what needs four bytes."""
+
+EMPTY = "~"
+"""Stands at the end of a cursor that an empty page has named: it leads on from the same place, but is another one."""
+
+Shown = tuple[int, int]
+"""Id and version of a record."""
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """One call that showed something: second, stream, where the page starts, and its records."""
+
+    at: float
+    key: StreamKey
+    start: str
+    records: tuple[Shown, ...]
 
 
 @dataclass
 class SimulatedApi:
-    """Each user has `records`, `size` a page, ordered by update. `moving`: fetching a page may update a record that
-    lies before the cursor, which then stands at the end once more. `trouble` is the chance of a bad answer,
-    `ragged` that of a page with fewer records than asked for, perhaps none, `away` that of a link to another
-    host. `leaks` lists credentials that arrived
-    somewhere else."""
+    """What it does is said in workload.py. `accepted` is the token of each user that it lets in now; `leaks` lists
+    users whose credential arrived somewhere else; `bad` counts answers that were no page."""
 
     rng: random.Random
-    records: int
-    size: int
-    moving: float = 0.0
-    trouble: float = 0.0
-    ragged: float = 0.0
-    away: float = 0.0
-    calls: Counter[str] = field(default_factory=Counter)
+    work: Workload
+    now: Callable[[], float]
+    accepted: dict[str, str] = field(default_factory=dict)
+    calls: list[tuple[float, str]] = field(default_factory=list)
+    fetches: list[Fetch] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
-    _complete: set[str] = field(default_factory=set)
-    _rows: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
-    """Per user (position, id, version), positions ascending."""
+    bad: int = 0
+    _complete: set[StreamKey] = field(default_factory=set)
+    _rows: dict[StreamKey, list[tuple[int, int, int]]] = field(default_factory=dict)
+    """Per stream and user (position, id, version), positions ascending."""
 
     async def fetch(self, user: str, request: PageRequest, attachment: Attachment) -> Response:
-        call = Call(user, request.url, dict(attachment.headers).get("Authorization", ""))
-        self.calls[user] += 1
-        if urlsplit(request.url).hostname != HOST:
+        parts = urlsplit(request.url)
+        self.calls.append((self.now(), user))
+        if parts.hostname != HOST:
             self.leaks.append(user)
             return answer({"data": [], "next": None})
-        if call.credential != f"Bearer {token_of(user)}":
-            return answer({"error": {"code": 190}}, 401)
-        if self.rng.random() < self.trouble:
-            return self._bad_answer()
-        return self._page(user, int(call.query("after", "-1")))
+        if dict(attachment.headers).get("Authorization") != f"Bearer {self.accepted.get(user)}":
+            return self._bad(REFUSALS)
+        if self.rng.random() < self.work.trouble:
+            return self._bad(PATIENT if self.rng.random() < 0.005 else TROUBLES)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if query.keys() & {"after", "offset"} and self.rng.random() < self.work.expiring:
+            self.bad += 1
+            return answer({"error": {"code": "expired"}}, 400)
+        _, _, pipeline, kind = parts.path.split("/")
+        return self._page(StreamKey(pipeline, kind, user), query)
 
     async def close(self) -> None:
         """Nothing is open."""
 
-    def truth(self, user: str) -> dict[int, int]:
-        """Id → latest version of every record."""
-        return {identity: version for _, identity, version in self._of(user)}
+    def truth(self, key: StreamKey) -> dict[int, int]:
+        """Id → latest version of every record that is there."""
+        return {identity: version for _, identity, version in self._of(key)}
 
-    def _of(self, user: str) -> list[tuple[int, int, int]]:
-        return self._rows.setdefault(user, [(number, number, 1) for number in range(self.records)])
+    def _bad(self, answers: tuple[Callable[[], Response], ...]) -> Response:
+        self.bad += 1
+        return self.rng.choice(answers)()
 
-    def _page(self, user: str, after: int) -> Response:
-        rows = self._of(user)
+    def _of(self, key: StreamKey) -> list[tuple[int, int, int]]:
+        return self._rows.setdefault(key, [(number, number, 1) for number in range(self.work.records)])
+
+    def _page(self, key: StreamKey, query: dict[str, str]) -> Response:
+        match key.stream:
+            case "page_number":
+                return self._counted(key, query["page"], (int(query["page"]) - 1) * self.work.size)
+            case "offset":
+                return self._counted(key, query["offset"], int(query["offset"]))
+            case "single_page":
+                rows = self._of(key)
+                return self._answer(key, "", rows, {})
+            case _:
+                return self._behind(key, query.get("after", ""))
+
+    def _counted(self, key: StreamKey, start: str, first: int) -> Response:
+        rows = self._of(key)
+        page = rows[first : first + self.work.size]
+        total = len(rows)
+        if page:
+            self._change(key, rows, page[-1][0])
+        else:
+            self._complete.add(key)
+        return self._answer(key, start, page, {"total": total})
+
+    def _behind(self, key: StreamKey, start: str) -> Response:
+        """By position: cursors and links."""
+        after = int(start.rstrip(EMPTY) or "-1")
+        rows = self._of(key)
         found = [row for row in rows if row[0] > after]
-        size = self.rng.randrange(self.size) if self.rng.random() < self.ragged else self.size
+        size = self.rng.randrange(self.work.size) if self.rng.random() < self.work.ragged else self.work.size
         page, more = found[:size], len(found) > size
+        if key.user in self.work.looping_users:
+            return self._answer(key, start, page, self._next(key, self._again(key, start, page, more)))
         if not more:
-            self._complete.add(user)  # from now on a stray fetch must not move what no run will see again
-        if more and after >= 0 and user not in self._complete and self.rng.random() < self.moving:
-            self._move(rows, after)
-        data = [{"id": identity, "version": version} for _, identity, version in page]
-        following = str(page[-1][0] if page else after) if more else None
-        host = "elsewhere.example.net" if self.rng.random() < self.away else HOST
-        return _with_every_kind_of_next(data, following, host, user)
+            self._complete.add(key)  # from now on a stray fetch must not move what no run will see again
+        elif after >= 0:
+            self._change(key, rows, after)
+        following = (str(page[-1][0]) if page else (start or "-1") + EMPTY) if more else None
+        return self._answer(key, start, page, self._next(key, following))
 
-    def _move(self, rows: list[tuple[int, int, int]], after: int) -> None:
-        earlier = [row for row in rows if row[0] <= after and row[2] < 3]
-        if earlier:
+    def _again(self, key: StreamKey, start: str, page: list[tuple[int, int, int]], more: bool) -> str:
+        """Every other user is told the same cursor again, the rest are led in a circle."""
+        if self.work.names.index(key.user) % 2:
+            return start or "-1"
+        return str(page[-1][0]) if more and page else "-1"
+
+    def _next(self, key: StreamKey, following: str | None) -> dict[str, object]:
+        """Cursor, link in the body (which repeats the token, as some APIs do) and link in the header."""
+        if following is None:
+            return {"next": None}
+        host = "elsewhere.example.net" if self.rng.random() < self.work.away else HOST
+        token = self.accepted.get(key.user)
+        return {
+            "next": following,
+            "link": f"https://{host}/v1/{key.pipeline}/{key.stream}?after={following}&access_token={token}",
+        }
+
+    def _answer(
+        self, key: StreamKey, start: str, page: list[tuple[int, int, int]], more: dict[str, object]
+    ) -> Response:
+        self.fetches.append(Fetch(self.now(), key, start, tuple((row[1], row[2]) for row in page)))
+        data = [
+            {"id": identity, "version": version, "owner": key.user, "big": BIG, "odd": ODD}
+            for _, identity, version in page
+        ]
+        headers = {"link": f'<{more["link"]}>; rel="next"'} if "link" in more else {}
+        return answer({"data": data, **more}, **headers)
+
+    def _change(self, key: StreamKey, rows: list[tuple[int, int, int]], behind: int) -> None:
+        """Update or delete a record that has been shown, as long as a run may still see what comes of it."""
+        if key in self._complete:
+            return
+        earlier = [row for row in rows if row[0] <= behind and row[2] < 3]
+        if earlier and self.rng.random() < self.work.moving:
             moved = self.rng.choice(earlier)
             rows.remove(moved)
-            rows.append((rows[-1][0] + 1, moved[1], moved[2] + 1))
-
-    def _bad_answer(self) -> Response:
-        return self.rng.choice(
-            [
-                answer({}, 429, retry_after="20"),
-                answer({}, 429),
-                answer({}, 503),
-                answer({"error": {"code": 2}}),
-                Response(200, {"content-type": "text/html"}, b"<html>log in</html>"),
-                Response(200, {"content-type": "application/json"}, b'{"data": [{"id": 1'),
-            ]
-        )
-
-
-def _with_every_kind_of_next(data: list[dict[str, int]], following: str | None, host: str, user: str) -> Response:
-    """Cursor, link in the body (which repeats the token, as some APIs do) and link in the header."""
-    if following is None:
-        return answer({"data": data, "next": None})
-    link = f"https://{host}/v1/me/posts?after={following}&access_token={token_of(user)}"
-    return answer({"data": data, "next": following, "link": link}, link=f'<{link}>; rel="next"')
-
-
-def token_of(user: str) -> str:
-    return f"canary-{user}-secret"
+            rows.append((rows[-1][0] + 1 if rows else moved[0] + 1, moved[1], moved[2] + 1))
+        elif earlier and self.rng.random() < self.work.deleting:
+            rows.remove(self.rng.choice(earlier))

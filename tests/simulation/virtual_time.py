@@ -1,8 +1,10 @@
 """An event loop whose time passes only while nothing is ready: hours take milliseconds, and the order is fixed."""
 
 import asyncio
-import selectors
-from collections.abc import Mapping
+import heapq
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any
 
 
@@ -10,36 +12,86 @@ class Stuck(AssertionError):
     """Every task waits for something that nothing will bring about."""
 
 
-class _NoSelector(selectors.BaseSelector):
-    """There is no I/O in a simulation; waiting moves the clock."""
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """Starts at second 0. There is no I/O, so there are no threads, no sockets and no signals either."""
 
     def __init__(self) -> None:
-        self.now = 0.0
-        self._keys: dict[Any, selectors.SelectorKey] = {}
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        self._keys[fileobj] = selectors.SelectorKey(fileobj, fileobj, events, data)
-        return self._keys[fileobj]
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._keys.pop(fileobj)
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise Stuck("nothing is ready and nothing is due")
-        self.now += max(0.0, timeout)
-        return []
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._keys
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Starts at second 0."""
-
-    def __init__(self) -> None:
-        self._no_selector = _NoSelector()
-        super().__init__(self._no_selector)
+        self._now = 0.0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._due: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._count = 0
+        self._running = False
 
     def time(self) -> float:
-        return self._no_selector.now
+        return self._now
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Raises Stuck when nothing is ready and nothing is due."""
+        task = asyncio.ensure_future(future, loop=self)
+        self._running = True
+        asyncio.events._set_running_loop(self)
+        try:
+            while not task.done():
+                self._turn()
+        finally:
+            asyncio.events._set_running_loop(None)
+            self._running = False
+        return task.result()
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._count += 1
+        heapq.heappush(self._due, (when, self._count, handle))
+        return handle
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], **options: Any) -> "asyncio.Task[Any]":
+        return asyncio.Task(coro, loop=self, **options)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Killed tasks end with nobody to tell."""
+
+    def is_running(self) -> bool:
+        return self._running
+
+    def is_closed(self) -> bool:
+        return False
+
+    def get_debug(self) -> bool:
+        return False
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled timer is passed over when its time comes."""
+
+    def _turn(self) -> None:
+        """Everything that is ready, or else the next thing that is due."""
+        ready = self._ready
+        if not ready:
+            self._pass_time()
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+
+    def _pass_time(self) -> None:
+        while self._due:
+            when, _, handle = heapq.heappop(self._due)
+            if not handle.cancelled():
+                self._now = max(self._now, when)
+                self._ready.append(handle)
+                return
+        raise Stuck("nothing is ready and nothing is due")

@@ -1,8 +1,13 @@
 """What simulations mine, in what weather. Later work joins with a line."""
 
+import random
+from dataclasses import replace
+
+from tests.simulation.events import EVENTS
 from tests.simulation.invariants import INVARIANTS
-from tests.simulation.simulation import Simulation, Workload
+from tests.simulation.simulation import Simulation
 from tests.simulation.weather import Climate
+from tests.simulation.workload import BY_POSITION, PAGINATORS, Workload
 
 EAGER = (("DELIVERY_RECORDS", "2"),)
 """An object for nearly every page."""
@@ -17,49 +22,171 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("one page", users=4, records=2, size=2),
     Workload("no records", records=0),
     Workload("many users", users=8, records=3),
+    Workload("long runs side by side", users=3, records=26, processes=1, settings=EAGER),
     Workload("moving records", users=1, records=7, moving=0.6),
     Workload("moving records, eager delivery", users=1, records=7, moving=0.6, settings=EAGER, processes=3),
+    Workload("records move and vanish", users=1, records=9, moving=0.4, deleting=0.4),
     Workload("two runs", users=1, runs=2),
     Workload("two runs of moving records", users=1, runs=2, moving=0.5),
-    Workload("emit all, moving", users=1, records=6, moving=0.5, emit="all"),
-    Workload("trouble at the source", trouble=0.2),
+    Workload("emit all, moving", users=1, records=6, runs=2, moving=0.5, emit="all"),
+    Workload("emit new, moving", users=1, records=6, runs=2, moving=0.5, emit="new"),
+    Workload("little memory", users=3, records=7, runs=2, cache_entries=3, settings=EAGER),
+    Workload("trouble at the source", trouble=0.3),
     Workload("ragged pages", ragged=0.4, records=6),
-    Workload("next link in the body", paginator="json_link"),
-    Workload("next link in the header", paginator="header_link", ragged=0.2),
-    Workload("next link leads away", paginator="json_link", away=0.2),
+    Workload("every kind of pagination", users=1, kinds=tuple(PAGINATORS)),
+    Workload("next link in the body", kinds=("json_link",)),
+    Workload("next link in the header", kinds=("header_link",), ragged=0.2),
+    Workload("next link leads away", kinds=("json_link",), away=0.2),
+    Workload("counted pages, moving", users=1, records=8, kinds=("page_number", "offset"), moving=0.3, deleting=0.2),
+    Workload("cursors expire", expiring=0.1, users=3),
+    Workload("cursors go in circles", users=4, records=6, looping=2),
+    Workload("three priorities", users=2, priorities=("high", "normal", "low")),
     Workload("a refused credential", users=3, refused=1),
+    Workload("credentials rotate", users=3, records=7, events=("credentials rotate",)),
+    Workload("a credential dies", users=3, records=7, events=("a credential dies",)),
+    Workload("stop and go", records=7, events=("stop and go",)),
+    Workload("a user pauses", records=7, events=("a user pauses",)),
+    Workload("runs are cancelled", records=7, settings=EAGER, events=("runs are cancelled",)),
+    Workload("clocks jump", records=7, events=("clocks jump", "stop and go")),
+    Workload("clocks five minutes off", skew=300),
     Workload("large pages", large_pages=True, settings=EAGER),
     Workload("duplicates from the broker", duplicate=0.2),
     Workload("messages lost", lost=0.1, users=1),
-    Workload("clocks five minutes off", skew=300),
+    Workload("messages lost, run after run", lost=0.3, users=1, runs=4),
+    Workload("runs close together", users=1, records=3, runs=5, emit="all", processes=3),
+    Workload("messages expire", users=2, records=3, expired=0.15, priorities=("high", "normal", "low")),
+    Workload("messages hours late", late=0.1, users=1),
     Workload("no reconciler", reconciler=False, users=1, processes=3),
     Workload("no reconciler, trouble", reconciler=False, users=1, trouble=0.3),
     Workload("no reconciler, eager delivery", reconciler=False, users=1, settings=EAGER),
+    Workload("no reconciler, messages expire", reconciler=False, users=1, expired=0.1, settings=EAGER),
 )
+
+CROWDS: tuple[Workload, ...] = (
+    Workload("fifty users", users=50, records=3, processes=4),
+    Workload("twenty users of all kinds", users=20, records=3, kinds=("cursor", "offset"), trouble=0.1, processes=4),
+)
+"""These take their time, so they come less often."""
 
 CLIMATES: tuple[Climate, ...] = (
     Climate(until=0),
-    Climate(kill=0.02, until=600),
-    Climate(stall=0.03, until=600),
-    Climate(refuse=0.03, lose_answer=0.03, until=600),
-    Climate(kill=0.01, stall=0.01, refuse=0.01, lose_answer=0.01),
+    Climate(kill=0.02),
+    Climate(stall=0.03),
+    Climate(refuse=0.03, lose_answer=0.03),
+    Climate(late=0.05),
+    Climate(kill=0.01, stall=0.01, refuse=0.01, lose_answer=0.01, late=0.01),
     Climate(kill_all=0.005, stall=0.02),
-    Climate(refuse=0.4, kill=0.005, since=2, until=300),
+    Climate(refuse=0.4, kill=0.01, since=0.5, until=300),
+    Climate(refuse=1.0, since=0.5, until=2400, ports=("output", "pages")),
+    Climate(refuse=0.7, lose_answer=0.3, since=0.5, until=1200, ports=("broker",)),
+    Climate(refuse=0.5, kill=0.1, since=0.5, until=600, ports=("output", "broker")),
+    Climate(refuse=0.9, since=0.5, until=1200, ports=("source",)),
+    Climate(lose_answer=0.5, kill=0.1, since=0.5, until=200, ports=("streams", "host")),
+    Climate(late=0.4, kill=0.05, until=1200, ports=("openruns", "schedules")),
+    Climate(stall=0.3, until=1200, ports=("openruns", "schedules", "users")),
 )
+
+MIXED = 3
+"""One seed of so many draws a workload and a climate of its own."""
+
+CROWDED = 100
+"""One seed of so many mines for many users."""
 
 
 def chosen(seed: int) -> tuple[Workload, Climate]:
-    """Every workload meets every climate in turn."""
-    return WORKLOADS[seed % len(WORKLOADS)], CLIMATES[seed // len(WORKLOADS) % len(CLIMATES)]
+    """Every workload meets every climate in turn, and in between everything is mixed."""
+    if seed % CROWDED == 0:
+        number = seed // CROWDED
+        return CROWDS[number % len(CROWDS)], CLIMATES[number // len(CROWDS) % len(CLIMATES)]
+    if seed % MIXED == 0:
+        return mixed(random.Random(f"{seed} mixture"))
+    number = seed - seed // MIXED - 1
+    return WORKLOADS[number % len(WORKLOADS)], CLIMATES[number // len(WORKLOADS) % len(CLIMATES)]
+
+
+def mixed(rng: random.Random) -> tuple[Workload, Climate]:
+    """A workload and a climate of nobody's choice."""
+
+    def some(most: float, often: float = 0.25) -> float:
+        return rng.random() * most if rng.random() < often else 0.0
+
+    users = rng.choice((1, 1, 2, 2, 3, 4, 6))
+    kinds = tuple(rng.sample(sorted(PAGINATORS), rng.choice((1, 1, 1, 2))))
+    workload = Workload(
+        "mixed",
+        users=users,
+        records=rng.choice((0, 1, 3, 5, 7, 9)),
+        size=rng.choice((1, 2, 3, 5)),
+        runs=rng.choice((1, 1, 2)),
+        kinds=kinds,
+        priorities=tuple(rng.sample(("high", "normal", "low"), rng.choice((1, 1, 1, 2)))),
+        processes=rng.choice((1, 2, 3, 4)),
+        moving=some(0.6),
+        deleting=some(0.3),
+        trouble=some(0.3),
+        ragged=some(0.4) if BY_POSITION.issuperset(kinds) else 0.0,
+        expiring=some(0.1, often=0.1),
+        refused=int(rng.random() < 0.1),
+        looping=int(rng.random() < 0.1),
+        duplicate=some(0.3),
+        lost=some(0.1),
+        expired=some(0.1),
+        late=some(0.1, often=0.1),
+        skew=some(300),
+        events=tuple(name for name in EVENTS if rng.random() < 0.12),
+        large_pages=rng.random() < 0.2,
+        emit=rng.choice(("changed", "changed", "new", "all")),
+        primary_key=rng.random() < 0.8,
+        cache_entries=rng.choice((2, 10, 100_000)),
+        settings=rng.choice(((), EAGER, PAIRS)),
+    )
+    climate = Climate(
+        kill=some(0.03),
+        kill_all=some(0.005),
+        stall=some(0.03),
+        refuse=some(0.2),
+        lose_answer=some(0.2),
+        late=some(0.05),
+        since=some(3),
+        until=rng.choice((60, 300, 600)),
+        ports=tuple(rng.sample(("streams", "broker", "source", "output", "host"), 2)) if rng.random() < 0.2 else (),
+    )
+    return workload, climate
 
 
 def named(name: str) -> Workload:
-    return next(workload for workload in WORKLOADS if workload.name == name)
+    return next(workload for workload in WORKLOADS + CROWDS if workload.name == name)
+
+
+def simulation_of(seed: int) -> Simulation:
+    """The simulation of this seed, not yet run."""
+    workload, climate = chosen(seed)
+    return Simulation(seed, workload, climate, invariants=INVARIANTS)
+
+
+def simulation_among(workloads: tuple[str, ...], seed: int) -> Simulation:
+    """The simulation of this seed among a few workloads, all climates in turn."""
+    workload, climate = workloads[seed % len(workloads)], CLIMATES[seed % len(CLIMATES)]
+    return Simulation(seed, named(workload), climate, invariants=INVARIANTS)
 
 
 def simulate(seed: int) -> Simulation:
     """Run the simulation of this seed. Raises Violation."""
-    workload, climate = chosen(seed)
-    simulation = Simulation(seed, workload, climate, invariants=INVARIANTS)
+    simulation = simulation_of(seed)
     simulation.run()
     return simulation
+
+
+def simplified(workload: Workload) -> list[Workload]:
+    """Each with one thing less."""
+    plain = Workload(workload.name)
+    smaller = [
+        replace(workload, **{name: getattr(plain, name)})
+        for name in Workload.__dataclass_fields__
+        if name not in {"name", "users", "records", "size", "runs", "processes"}
+        and getattr(workload, name) != getattr(plain, name)
+    ]
+    for name in ("users", "runs", "processes", "records"):
+        value = getattr(workload, name)
+        smaller += [replace(workload, **{name: less}) for less in {1, value - 1} if 0 < less < value]
+    return smaller

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from miners.miner import HELD_BACK, SOON, delivery_due
+from miners.miner import HELD_BACK, SOON, delivery_due, mine
+from processors.dead_letters import Letter
 from shared.checkpoint import Checkpoint, LoopGuard, RunState
 from shared.errors import Conflict, StorageUnavailable
 from shared.messages import Priority, StreamKey
@@ -47,6 +48,19 @@ async def test_a_wake_up_that_comes_early_is_scheduled_for_its_time(world: World
     await world.run()
     assert world.clock.now() >= until
     assert world.ids() == ALL
+
+
+async def test_a_worker_whose_clock_is_behind_asks_for_the_brokers_time(world: World):
+    """Else the broker would hand out what is scheduled at once, again and again, until the clocks agree."""
+    (await started(world)).complete()
+    until = world.clock.now() + timedelta(seconds=30)
+    await postpone(await world.checkpoint(), until, world.services)
+    scheduled = world.broker.sent[-1]
+    by_the_broker = world.clock.now() + timedelta(minutes=5)
+    letter = Letter(scheduled.queue, scheduled.body, scheduled.message_id, enqueued_at=by_the_broker)
+    await mine(letter, world.services, world.cache)
+    assert world.broker.sent[-1].at == until + timedelta(minutes=5)
+    assert (await world.checkpoint()).not_before == until
 
 
 async def test_a_short_wait_is_waited_out(world: World):

@@ -134,6 +134,28 @@ async def test_an_index_row_of_an_older_run_is_closed_and_the_newer_one_is_kept(
     assert await open_runs(world) == [newer]
 
 
+async def test_a_row_that_names_an_older_run_leads_to_the_one_that_is_open():
+    """A scheduler that was held up wrote its row over the newer one."""
+    world = await started()
+    world.broker.ready.clear()
+    await world.services.open_runs.add(OpenRun(KEY, "20200101T000000Z-old", world.clock.now()))
+    assert (await world.reconcile_now()).facts == {"woken": 1}
+    await world.run()
+    assert world.ids() == ALL
+
+
+async def test_a_row_that_names_an_older_run_leads_to_the_pages_that_are_not_delivered():
+    world = await started()
+    for _ in range(3):
+        await one_page(world)
+    world.broker.ready.clear()
+    await world.services.open_runs.add(OpenRun(KEY, "20200101T000000Z-old", world.clock.now()))
+    assert (await world.reconcile_now()).facts == {"delivery_woken": 1}
+    await world.run()
+    assert world.ids() == ALL
+    assert (await world.reconcile_now()).facts == {"closed": 1}
+
+
 async def test_a_row_that_was_taken_by_a_new_run_is_not_closed_for_the_old_one():
     """The new run wrote its row between the reconciler's read and its removal: the ETag says so."""
     world = await started()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miners.scheduler import CURED_BY_TIME, PORTION, TIME_BOX, due_tick, run_id, schedule
+from miners.scheduler import CURED_BY_TIME, PORTION, TIME_BOX, due_tick, run_id, schedule, start_run
 from shared.adapters.schedule_table import Schedule
 from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint, RunState
@@ -198,6 +198,34 @@ async def test_a_run_that_is_still_open_is_not_started_again():
     outcome = await world.schedule()
     assert (outcome.facts["started"], outcome.facts["skipped"]) == (None, 2)
     assert {each.run for each in await checkpoints(world)} == runs
+
+
+async def test_an_open_run_that_the_index_has_lost_is_put_back_into_it():
+    world = await world_of(1)
+    await world.schedule()
+    world.open_runs.rows.clear()
+    world.later(hours=1)
+    await world.schedule()
+    assert [each.run async for each in world.services.open_runs.all()] == [
+        each.run for each in await checkpoints(world)
+    ]
+
+
+async def test_a_scheduler_that_was_held_up_does_not_begin_an_old_run_again():
+    """Its pages would bear the names of those that were delivered long ago, and never be."""
+    world = await world_of(1)
+    await world.schedule()
+    await world.run()
+    world.later(hours=1)
+    await world.schedule()
+    await world.run()
+    latest = (await checkpoints(world))[0]
+    user = await world.services.users.get(latest.key.user)
+    assert user is not None
+    pipeline = world.services.pipelines["social"]
+    stream = pipeline.streams[0]
+    assert await start_run(pipeline, stream, user, NOON, world.services) is None
+    assert await checkpoints(world) == [latest]
 
 
 async def test_a_run_that_is_done_is_followed_by_the_next():

@@ -1,0 +1,137 @@
+"""What is to be mined, from what kind of API, by how many processes, over what kind of broker."""
+
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from processors.dedupe import MOST_ENTRIES
+from shared.messages import StreamKey
+from shared.pipeline.loader import load_text
+from shared.pipeline.spec import Pipeline
+from shared.settings import Settings
+
+PAGINATORS = {
+    "cursor": "{ type: cursor, cursor_path: next, cursor_param: after }",
+    "json_link": "{ type: json_link, next_url_path: link }",
+    "header_link": "{ type: header_link }",
+    "page_number": "{ type: page_number, page_param: page, base_page: 1 }",
+    "offset": "{ type: offset, offset_param: offset, total_path: total }",
+    "single_page": "{ type: single_page }",
+}
+BY_POSITION = frozenset({"cursor", "json_link", "header_link"})
+"""Kinds that find every record however the others move; the rest count, and so pass over what moves."""
+
+PIPELINE = """
+pipeline: {name}
+priority: {name}
+source:
+  base_url: https://api.example.com/v1/{name}
+  auth: {{ type: bearer, token: "{{credentials.token}}" }}
+streams:
+"""
+STREAM = """
+  - name: {kind}
+    path: /{kind}
+    records: data
+    paginator: {paginator}
+    emit: {emit}
+"""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`records` per user and stream come `size` to a page; there are `runs` runs, one after the other, of a stream
+    for each of `kinds` (see PAGINATORS) in a pipeline for each of `priorities`.
+
+    Chances of the API: `moving`, that fetching a page updates a record that lies before the cursor, which then stands
+    at the end once more; `deleting`, that it deletes one; `trouble`, that it answers with one of the failures of
+    troubles.py; `ragged`, that a page has fewer records than asked for, perhaps none; `away`, that the next link leads
+    to another host; `expiring`, that it does not know its own cursor any more.
+
+    Of the users, the first `refused` have a credential that the API never accepts, and for the last `looping` the
+    API names its cursors over and over again.
+
+    Chances of the broker: `duplicate`, `lost`, `expired` and `late` (see broker.py). `skew` is the largest error of a
+    process's clock in seconds; `events` are what happens meanwhile (see events.py); `large_pages` puts every page into
+    a blob; a process remembers at most `cache_entries` keys. `settings` are app settings.
+    """
+
+    name: str
+    users: int = 2
+    records: int = 5
+    size: int = 2
+    runs: int = 1
+    kinds: tuple[str, ...] = ("cursor",)
+    priorities: tuple[str, ...] = ("normal",)
+    processes: int = 2
+    moving: float = 0.0
+    deleting: float = 0.0
+    trouble: float = 0.0
+    ragged: float = 0.0
+    away: float = 0.0
+    expiring: float = 0.0
+    refused: int = 0
+    looping: int = 0
+    duplicate: float = 0.0
+    lost: float = 0.0
+    expired: float = 0.0
+    late: float = 0.0
+    skew: float = 0.0
+    events: tuple[str, ...] = ()
+    reconciler: bool = True
+    large_pages: bool = False
+    emit: str = "changed"
+    primary_key: bool = True
+    cache_entries: int = MOST_ENTRIES
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The users."""
+        return [f"user{number}" for number in range(self.users)]
+
+    @property
+    def keys(self) -> list[StreamKey]:
+        return [
+            StreamKey(pipeline, kind, user)
+            for pipeline in self.priorities
+            for kind in self.kinds
+            for user in self.names
+        ]
+
+    @property
+    def refused_users(self) -> list[str]:
+        return self.names[: self.refused]
+
+    @property
+    def looping_users(self) -> list[str]:
+        return self.names[len(self.names) - self.looping :]
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether every pass over the API shows every record, however it counts."""
+        return not (self.moving or self.deleting)
+
+
+def as_written(value: Any) -> str:
+    """Python that makes a workload, a climate or a strike, without what is as usual."""
+    told = [f"{each.name}={found!r}" for each in fields(value) if (found := getattr(value, each.name)) != each.default]
+    return f"{type(value).__name__}({', '.join(told)})"
+
+
+def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
+    return {name: _pipeline(name, workload.kinds, workload.emit, workload.primary_key) for name in workload.priorities}
+
+
+@cache
+def _pipeline(name: str, kinds: tuple[str, ...], emit: str, primary_key: bool) -> Pipeline:
+    text = PIPELINE.format(name=name)
+    for kind in kinds:
+        text += STREAM.format(kind=kind, paginator=PAGINATORS[kind], emit=emit)
+        text += "    primary_key: id\n" if primary_key else ""
+    return load_text(text, "pipeline.yaml")
+
+
+@cache
+def settings_of(chosen: tuple[tuple[str, str], ...]) -> Settings:
+    return Settings.read({"SERVICE_BUS": "bus", "STORAGE": "storage", "SCHEDULES": "requested", **dict(chosen)})
