@@ -1,6 +1,7 @@
-"""What a Broker promises, on the fake and on the Service Bus emulator through the unmodified SDK."""
+"""What a Broker promises, on the fakes and on the Service Bus emulator through the unmodified SDK."""
 
 import asyncio
+import random
 import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from shared.adapters.service_bus import Broker, Outgoing, ServiceBus
 from shared.errors import BrokerUnavailable
 from tests.fakes.memory_broker import MAX_DELIVERIES, Clock, Delivered, MemoryBroker
+from tests.simulation.broker import Message, SimulatedBroker
 
 pytestmark = [pytest.mark.stand_ins, pytest.mark.asyncio(loop_scope="module")]
 
@@ -79,6 +81,45 @@ class MemoryQueues:
         return MemoryReceipt(delivered)
 
 
+class InOrder(random.Random):
+    """Of what is available, always the oldest: in a simulation any may come."""
+
+    def randrange(self, *_: object) -> int:
+        return 0
+
+
+class SimulatedReceipt:
+    def __init__(self, broker: SimulatedBroker, message: Message):
+        self.id, self.body = message.outgoing.message_id, message.outgoing.body
+        self.deliveries, self._lock = message.deliveries, message.lock
+        self._broker, self._message = broker, message
+
+    async def complete(self) -> None:
+        self._broker.complete(self._message, self._lock)
+
+    async def abandon(self) -> None:
+        self._broker.abandon(self._message, self._lock)
+
+
+class SimulatedQueues:
+    def __init__(self) -> None:
+        self.clock = Clock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+        self.broker = SimulatedBroker(InOrder(), self.clock.now)
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    async def receive(self, queue: str = QUEUE) -> Receipt:
+        message = self.broker.receive(queue)
+        if message is None:
+            due = self.broker.next_event()
+            assert due is not None, "no message, and none to come"
+            self.clock.pass_to(due)
+            message = self.broker.receive(queue)
+        assert message is not None
+        return SimulatedReceipt(self.broker, message)
+
+
 class BusReceipt:
     def __init__(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage):
         self.id, self.body = str(message.message_id), b"".join(message.body)
@@ -124,10 +165,10 @@ class BusQueues:
         return self._receivers[queue]
 
 
-@pytest_asyncio.fixture(params=["memory", "emulator"], scope="module", loop_scope="module")
+@pytest_asyncio.fixture(params=["memory", "simulated", "emulator"], scope="module", loop_scope="module")
 async def queues(request: pytest.FixtureRequest) -> AsyncIterator[Queues]:
-    if request.param == "memory":
-        yield MemoryQueues()
+    if request.param != "emulator":
+        yield MemoryQueues() if request.param == "memory" else SimulatedQueues()
         return
     queues = BusQueues(request.getfixturevalue("broker"))
     yield queues

@@ -1,4 +1,4 @@
-"""What an ObjectStore promises, on the fake, in a local folder and in a blob container of Azurite."""
+"""What an ObjectStore promises, on the fakes, in a local folder and in a blob container of Azurite."""
 
 import asyncio
 import secrets
@@ -13,16 +13,20 @@ from shared.adapters.local_folder import LocalFolder
 from shared.adapters.objects import ObjectStore
 from shared.errors import AlreadyExists, OutputUnavailable
 from tests.fakes.memory_objects import MemoryObjects
+from tests.simulation.history import WatchedObjects
+from tests.simulation.processes import FineWeather, Port, Process
 
 pytestmark = pytest.mark.stand_ins
 
 NAME = "social/posts/date=2026-11-22/20261122T120000Z-0c666c357097342c-all-000000-000004.jsonl"
 
 
-@pytest.fixture(params=["memory", "folder", "azurite"])
+@pytest.fixture(params=["memory", "simulated", "folder", "azurite"])
 async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
     if request.param == "memory":
         yield MemoryObjects()
+    elif request.param == "simulated":
+        yield Port(WatchedObjects(), "output", Process("p"), FineWeather())
     elif request.param == "folder":
         yield LocalFolder(tmp_path / "made" / "when needed")
     else:

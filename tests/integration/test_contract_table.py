@@ -1,4 +1,4 @@
-"""What a Table promises, on the fake and on Azurite."""
+"""What a Table promises, on the fakes and on Azurite."""
 
 import asyncio
 import secrets
@@ -15,17 +15,20 @@ from shared.adapters.azure_tables import Tables
 from shared.adapters.tables import Delete, Insert, Replace, Row, Table, Value
 from shared.errors import AlreadyExists, Conflict, TooLarge
 from tests.fakes.memory_tables import MemoryTable
+from tests.simulation.history import WatchedTable
+from tests.simulation.processes import FineWeather, Port, Process
 
 pytestmark = pytest.mark.stand_ins
 
 NOW = datetime(2026, 11, 22, 12, 0, 30, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "azurite"])
+@pytest.fixture(params=["memory", "simulated", "azurite"])
 async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
-    """An empty table of its own."""
-    if request.param == "memory":
-        yield MemoryTable()
+    """An empty table of its own; the simulated one is seen through the port of a process, as handlers see it."""
+    if request.param != "azurite":
+        watched = WatchedTable(lambda: 0.0)
+        yield MemoryTable() if request.param == "memory" else Port(watched, "table", Process("p"), FineWeather())
         return
     async with Tables.from_connection(request.getfixturevalue("storage")) as tables:
         yield await tables.open(f"contract{secrets.token_hex(8)}")

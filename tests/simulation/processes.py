@@ -55,6 +55,19 @@ class Weather(Protocol):
         ...
 
 
+class FineWeather:
+    """Nothing ever happens, and at once."""
+
+    async def before(self, process: Process, call: str, subject: Any) -> float | None:
+        return None
+
+    async def after(self, process: Process, call: str, subject: Any) -> None:
+        return None
+
+    async def give_up(self, process: Process, call: str, late: Callable[[], Any], seconds: float) -> None:
+        raise AssertionError("nothing is late in fine weather")
+
+
 class Port:
     """A door of one process: the same methods, with weather before and after each."""
 
