@@ -4,6 +4,7 @@ PYTHON ?=
 ARGS ?=
 SEEDS ?= 0-10000
 SEED ?=
+N ?= 20
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
@@ -13,7 +14,7 @@ ENGINE := $(wildcard tests/integration/worker_engine_requirements.txt)
 $(shell $(BIN)/python -c '' 2>/dev/null || rm -f $(READY))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check start simulate bench test-all format lock docker clean
+.PHONY: help demo test check start simulate kill-test bench test-all format lock docker clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -41,6 +42,9 @@ format: $(READY)  ## Format the code and mend what ruff can
 
 simulate: $(READY)  ## The handlers under seeded faults: SEEDS=0-10000 for a range, SEED=167 to see one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+kill-test: $(READY)  ## N=20 kills of members of the local stack while it mines; OUTAGE=30 for outages as well
+	@$(BIN)/python -m tests.kills --kills $(N) --seed $(or $(SEED),1) --outage $(or $(OUTAGE),0)
 
 bench: $(READY)  ## Pages per second, and CPU milliseconds per page by process
 	@$(BIN)/python -m bench $(ARGS)

@@ -1,9 +1,7 @@
 """`headframe demo`: 200 users of an unreliable API are mined, and the output is compared with the truth."""
 
-import http.client
 import json
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +14,15 @@ from devtools.cli.users_file import UsersFile
 from devtools.demo_api.comparison import Comparison, compare
 from devtools.demo_api.users import user_lines
 from devtools.places import CACHE, ROOT
-from devtools.stand_ins import app_settings
+from devtools.stand_ins import demo_api, stack
 from devtools.stand_ins.data_folder import DataFolder
-from devtools.stand_ins.ports import LOOPBACK, Ports
-from devtools.stand_ins.supervisor import Kind, ensure, stop
+from devtools.stand_ins.ports import Ports
+from devtools.stand_ins.supervisor import ensure, stop
 from shared.pipeline.loader import load_folder
 from shared.users import User
 
 DATA = CACHE / "demo"
 PIPELINE = ROOT / "pipelines" / "demo.yaml"
-API = "demo-api"
 PARKED_FOR = {"credential": "invalid_credential", "cursor_loop": "cursor_loop"}
 """How mining has to end for the users whose token has expired or whose cursor repeats for ever."""
 
@@ -37,6 +34,10 @@ class Demo:
     users: int
     seed: int
     faults: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("--users", str(self.users), "--seed", str(self.seed), "--faults", self.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,11 @@ def demo(chosen: Demo, display: Display) -> tuple[Summary, Verdict]:
     with DataFolder.opened(DATA) as folder:
         _empty(folder, display)
         try:
-            ports = ensure(folder, _api(chosen, folder), None, display.say)
+            ports = ensure(folder, stack.demo_api_kind(folder, chosen.options), None, display.say)
             mined = mine.mine(_job(chosen, folder, ports), folder, display)
-            return mined, judge(_truth(ports), mined)
+            return mined, judge(demo_api.truth(ports), mined)
         finally:
-            stop(folder, API, display.say)
+            stop(folder, demo_api.NAME, display.say)
 
 
 def judge(truth: list[bytes], mined: Summary) -> Verdict:
@@ -107,42 +108,14 @@ def _empty(folder: DataFolder, display: Display) -> None:
             entry.unlink()
 
 
-def _api(chosen: Demo, folder: DataFolder) -> Kind:
-    port_file = folder.path / "demo_api.port"
-    identity = ["--users", str(chosen.users), "--seed", str(chosen.seed), "--faults", chosen.faults]
-
-    def arguments(ports: Ports) -> tuple[str, ...]:
-        place = ["--port", str(ports["http"]), "--port-file", str(port_file)]
-        return (sys.executable, "-m", "devtools.demo_api", *identity, *place)
-
-    return Kind(
-        API,
-        "the demo API",
-        ("http",),
-        arguments,
-        lambda ports: port_file.exists(),
-        app_settings.environment({}),
-        ready_file=port_file,
-    )
-
-
 def _job(chosen: Demo, folder: DataFolder, ports: Ports) -> mine.Job:
     pipelines = folder.path / "pipelines"
     pipelines.mkdir()
     shutil.copy(PIPELINE, pipelines)
-    params = {"base_url": f"http://{LOOPBACK}:{ports['http']}"}
+    params = {"base_url": demo_api.base_url(ports)}
     lines = map(json.loads, user_lines(chosen.users, chosen.seed))
     users = {line["user"]: User(line["user"], line["credentials"], params) for line in lines}
     return mine.Job(pipelines, load_folder(pipelines), UsersFile(users, {}), _seen_from_here(folder.path / "output"))
-
-
-def _truth(ports: Ports) -> list[bytes]:
-    connection = http.client.HTTPConnection(LOOPBACK, ports["http"], timeout=60)
-    try:
-        connection.request("GET", "/truth")
-        return connection.getresponse().read().splitlines()
-    finally:
-        connection.close()
 
 
 def _seen_from_here(path: Path) -> Path:

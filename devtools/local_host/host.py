@@ -150,7 +150,8 @@ class Host:
         started = loop.time()
         outcome = await self._pool.invoke(function, data)
         if outcome.error is not None:
-            log.error("function %s failed: %s", function, "\n".join(filter(None, [outcome.error, outcome.traceback])))
+            said = [f"{outcome.error}{data.named()}", outcome.traceback]
+            log.error("function %s failed: %s", function, "\n".join(filter(None, said)))
         else:
             log.debug("function %s succeeded in %d ms", function, (loop.time() - started) * 1000)
         return outcome

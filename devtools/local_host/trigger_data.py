@@ -30,6 +30,11 @@ class TriggerData:
     metadata: dict[str, Datum] = field(default_factory=dict)
     http: dict[str, Any] | None = None
 
+    def named(self) -> str:
+        """Which message it is, for a log line; empty where there is none."""
+        _, message_id = self.metadata.get("MessageId", ("", ""))
+        return f" (message {message_id})" if message_id else ""
+
     def head(self, function: str) -> dict[str, Any]:
         """The fields of an invocation frame, with an id and a trace of its own."""
         return {

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from devtools.stand_ins import app_settings, azurite, azurite_install, local_host, service_bus
+from devtools.stand_ins import app_settings, azurite, azurite_install, demo_api, local_host, service_bus
 from devtools.stand_ins.data_folder import DataFolder
 from devtools.stand_ins.ports import Ports
 from devtools.stand_ins.supervisor import Kind, Say, ensure, stop
@@ -65,6 +65,20 @@ def azurite_kind(folder: DataFolder, say: Say) -> Kind:
         lambda ports: azurite.arguments(installed, folder.path / "azurite", ports),
         lambda ports: azurite.is_ready(folder.log(azurite.NAME), ports),
         app_settings.environment({}),
+    )
+
+
+def demo_api_kind(folder: DataFolder, options: tuple[str, ...]) -> Kind:
+    """`options` are those of `python -m devtools.demo_api`."""
+    port_file = folder.path / "demo_api.port"
+    return Kind(
+        demo_api.NAME,
+        "the demo API",
+        demo_api.SERVICES,
+        lambda ports: demo_api.arguments(options, port_file, ports),
+        lambda ports: port_file.exists(),
+        app_settings.environment({}),
+        ready_file=port_file,
     )
 
 

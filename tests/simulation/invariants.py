@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from itertools import chain
 from urllib.parse import parse_qs, urlsplit
 
+from miners.scheduler import CURED_BY_USER
 from processors.records import decompressed
 from shared.adapters.admission_table import FRESH
 from shared.adapters.checkpoint_table import CommittedPage
@@ -122,8 +123,8 @@ async def all_runs_end(simulation: Simulation) -> None:
 def _expected_reasons(simulation: Simulation, key: StreamKey) -> set[str]:
     work = simulation.workload
     reasons: set[str] = set()
-    if key.user in work.refused_users or key.user in simulation.revoked:
-        reasons.add(ErrorKind.INVALID_CREDENTIAL)
+    if simulation.is_hopeless(key):
+        reasons |= CURED_BY_USER
     if key.user in work.looping_users:
         reasons.add(ErrorKind.CURSOR_LOOP)
     if work.expiring or work.away:

@@ -193,7 +193,7 @@ class Simulation:
 
     def _is_curable(self, checkpoint: Checkpoint) -> bool:
         if self.is_hopeless(checkpoint.key) and (
-            checkpoint.reason == ErrorKind.INVALID_CREDENTIAL or checkpoint.state is RunState.CANCELLED
+            checkpoint.reason in CURED_BY_USER or checkpoint.state is RunState.CANCELLED
         ):
             return False
         return checkpoint.state is RunState.CANCELLED or (

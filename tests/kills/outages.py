@@ -1,0 +1,90 @@
+"""What happens to a stack besides being killed: each lasts some seconds while runs go on, and then it is over."""
+
+import asyncio
+import contextlib
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devtools.stand_ins import azurite, demo_api, local_host, service_bus
+from tests.kills.job import Job
+
+DISK = "64m"
+STEPS = (10, -10, 4)
+"""Where the workers' clocks jump to, in lengths of the outage: for 30 seconds, five minutes ahead and behind."""
+
+
+async def broker_away(job: Job, seconds: float) -> None:
+    """Killed, and started again when the time is over."""
+    job.stack.kill(service_bus.NAME)
+    await job.watch_for(seconds)
+    await asyncio.to_thread(job.stack.start, service_bus.NAME)
+
+
+async def tables_away(job: Job, seconds: float) -> None:
+    """Connections are refused."""
+    await asyncio.to_thread(job.stack.stop, azurite.NAME)
+    await job.watch_for(seconds)
+    await asyncio.to_thread(job.stack.start, azurite.NAME)
+
+
+async def api_away(job: Job, seconds: float) -> None:
+    """It accepts connections and says nothing, twice as long as the others are away."""
+    job.stack.freeze(demo_api.NAME)
+    await job.watch_for(2 * seconds)
+    job.stack.resume(demo_api.NAME)
+
+
+async def host_drained(job: Job, seconds: float) -> None:
+    """SIGTERM in the middle of pages: what runs ends, what is left is given back."""
+    await asyncio.to_thread(job.stack.stop, local_host.NAME)
+    assert "Traceback" not in job.stack.log().partition("stopping;")[2]
+    await job.watch_for(seconds)
+    await asyncio.to_thread(job.stack.start, local_host.NAME)
+
+
+async def clocks_jump(job: Job, seconds: float) -> None:
+    """Far ahead, far behind, and ahead again."""
+    for step in STEPS:
+        job.stack.set_clocks(step * seconds)
+        await job.watch_for(seconds)
+    job.stack.set_clocks(0)
+
+
+async def disk_full(job: Job, seconds: float) -> None:
+    """The output's file system has no room left: mining goes on, delivery waits."""
+    ballast = job.stack.output / ".ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    await job.watch_for(seconds)
+    ballast.unlink()
+
+
+Outage = Callable[[Job, float], Awaitable[None]]
+
+OUTAGES: dict[str, Outage] = {
+    "the broker is away": broker_away,
+    "table storage is away": tables_away,
+    "the API is away": api_away,
+    "the host is drained and started again": host_drained,
+    "clocks jump": clocks_jump,
+    "the disk is full": disk_full,
+}
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """A file system of its own for the output, with little room; False where this machine lets nobody mount one."""
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=False)
