@@ -85,7 +85,11 @@ class WorkerProcess:
         return await asyncio.shield(self._registered)
 
     def invoke(self, head: Head, body: bytes) -> asyncio.Future[Outcome]:
+        """Run a function. Fails at once where the process has ended, of which the pool learns a moment later."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        if self._process.returncode is not None:
+            future.set_result(Outcome(error=self._end_reason))
+            return future
         self._running[head["id"]] = future
         self.connection.send({"kind": "invoke", **head}, body)
         return future

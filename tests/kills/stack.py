@@ -129,7 +129,8 @@ class Stack:
         stop(self.folder, name, silent)
 
     def start(self, name: str) -> None:
-        """Again, where it was."""
+        """Again, where it was; the system takes a moment to close what a killed process had open."""
+        wait_until(lambda: all(map(is_free, self._ports[name].values())), seconds=PATIENCE)
         self._ports[name] = ensure(self.folder, self._kinds[name], self._ports[name], silent)
 
     def freeze(self, name: str) -> None:
