@@ -5,7 +5,6 @@ evidence is the last error in the checkpoint (or the delivery row).
 """
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -132,5 +131,5 @@ async def _deliver_later(wake_up: WakeUp, _: Letter, services: Services) -> Outc
 
 async def _again_later(letter: Letter, services: Services) -> None:
     """Back to its own queue, unjudged, under a new id: storage, which holds the evidence, is away."""
-    message_id = f"{letter.message_id[:100]}~{secrets.token_hex(4)}"
+    message_id = f"{letter.message_id[:100]}~{int(services.random() * 16**8):08x}"
     await services.broker.send([Outgoing(letter.queue, letter.body, message_id, services.now() + STORAGE_WAIT)])
