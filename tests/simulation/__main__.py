@@ -15,11 +15,13 @@ from concurrent.futures import ProcessPoolExecutor
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.mutants import MOST_SEEDS, MUTANTS, hunt
 from tests.simulation.shrinking import report
-from tests.simulation.simulation import Violation
+from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.workload import as_written
 from tests.simulation.workloads import simulate, simulation_of
 
 PORTION = 100
+MOST_EXPLAINED = 3
+"""Broken seeds that are explained at once; the others name the command that explains them."""
 
 
 def main() -> int:
@@ -48,8 +50,7 @@ def show(seed: int) -> int:
     try:
         simulation.run()
     except Violation as violation:
-        print(f"broken: {violation}")
-        report(simulation, str(violation), INVARIANTS, print)
+        print("\n".join(explained(simulation, violation)))
         return 1
     for strike in simulation.weather.struck:
         print(
@@ -70,6 +71,8 @@ def run_range(seeds: range) -> int:
                 for line in portion:
                     broken += 1
                     print(line, flush=True)
+                    if broken <= MOST_EXPLAINED:
+                        print("\n".join(story_of(line)), flush=True)
                 if sys.stderr.isatty():
                     print(f"\r{done:,} of {len(seeds):,} seeds", end="", file=sys.stderr)
         except KeyboardInterrupt:
@@ -109,6 +112,22 @@ def outcome_of(seed: int) -> str:
     except Violation as violation:
         return f"seed {seed}: {violation}; see it again with: make simulate SEED={seed}"
     return ""
+
+
+def story_of(outcome: str) -> list[str]:
+    """The shortest story of a seed that has broken a promise, given what `outcome_of` says of it."""
+    simulation = simulation_of(int(outcome.split(":")[0].removeprefix("seed ")))
+    try:
+        simulation.run()
+    except Violation as violation:
+        return explained(simulation, violation)
+    return ["it does not do so again: something is not decided by the seed"]
+
+
+def explained(simulation: Simulation, violation: Violation) -> list[str]:
+    lines = [f"broken: {violation}"]
+    report(simulation, str(violation), INVARIANTS, lines.append)
+    return lines
 
 
 def portions(seeds: range) -> Iterator[range]:
