@@ -1,5 +1,6 @@
 """Azure Table Storage through `azure-data-tables`, in our words and with our errors."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -10,16 +11,15 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import (
     AzureError,
     HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
+from azure.data.tables import EdmType, EntityProperty, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from shared.adapters.tables import MAX_OPERATIONS, Delete, Insert, Operation, Replace, Row, Value, check_limits
 from shared.errors import AlreadyExists, Conflict, StorageError, StorageUnavailable, TooLarge
 
+CODE_IN_BODY = re.compile(r'"odata\.error"\s*:\s*\{\s*"code"\s*:\s*"(\w+)"')
 INT32 = range(-(2**31), 2**31)
 
 
@@ -33,7 +33,9 @@ class AzureTable:
         async with _translated():
             try:
                 return _to_row(await self._client.get_entity(partition, key))
-            except ResourceNotFoundError:
+            except ResourceNotFoundError as error:
+                if _is_without_table(error):
+                    raise
                 return None
 
     async def insert(self, row: Row) -> str:
@@ -140,12 +142,6 @@ class Tables:
 async def _translated() -> AsyncIterator[None]:
     try:
         yield
-    except TableTransactionError as error:
-        raise _translation(error) from None
-    except ResourceExistsError:
-        raise AlreadyExists("the row is there already") from None
-    except (ResourceModifiedError, ResourceNotFoundError):
-        raise Conflict("the row was changed or removed since it was read") from None
     except HttpResponseError as error:
         raise _translation(error) from None
     except AzureError as error:
@@ -153,14 +149,30 @@ async def _translated() -> AsyncIterator[None]:
 
 
 def _translation(error: HttpResponseError) -> StorageError:
-    status, code = error.status_code, str(getattr(error, "error_code", "") or "")
+    status, code = error.status_code, _code(error)
+    if _is_without_table(error):
+        return StorageUnavailable(f"table storage: {code}")
     if status == 409 or code.endswith("EntityAlreadyExists"):
-        return AlreadyExists("a row of the transaction is there already")
+        return AlreadyExists("the row is there already")
     if status in {404, 412}:
-        return Conflict("a row of the transaction was changed or removed since it was read")
+        return Conflict("the row was changed or removed since it was read")
     if status == 413 or code.endswith(("RequestBodyTooLarge", "EntityTooLarge", "PropertyValueTooLarge")):
         return TooLarge(f"table storage: {code or status}")
     return StorageUnavailable(f"table storage: {code or status or type(error).__name__}")
+
+
+def _is_without_table(error: HttpResponseError) -> bool:
+    """Whether it is the table that is missing, which says nothing about a row."""
+    return _code(error).endswith(("TableNotFound", "TableBeingDeleted"))
+
+
+def _code(error: HttpResponseError) -> str:
+    """The service's own name of the error; for an insert, the SDK leaves it in the body."""
+    code = getattr(error, "error_code", None)
+    if code is not None or error.response is None:
+        return str(getattr(code, "value", code) or "")
+    told = CODE_IN_BODY.search(error.response.text())
+    return told[1] if told else ""
 
 
 def _known(row: Row) -> str:
