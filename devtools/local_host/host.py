@@ -145,15 +145,16 @@ class Host:
         _start_task(self._invoke(function.name, data), self._by_hand)
 
     async def _invoke(self, function: str, data: TriggerData) -> Outcome:
-        """Run a function and log how it ended."""
+        """Run a function and log how it ended; that it began is for --verbose."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        log.debug("function %s begins%s", function, data.named())
         outcome = await self._pool.invoke(function, data)
         if outcome.error is not None:
             said = [f"{outcome.error}{data.named()}", outcome.traceback]
             log.error("function %s failed: %s", function, "\n".join(filter(None, said)))
         else:
-            log.debug("function %s succeeded in %d ms", function, (loop.time() - started) * 1000)
+            log.debug("function %s succeeded in %d ms%s", function, (loop.time() - started) * 1000, data.named())
         return outcome
 
     async def _serve(self, stopped: asyncio.Task[bool]) -> None:

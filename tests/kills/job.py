@@ -20,7 +20,6 @@ from shared.messages import StreamKey
 from shared.pipeline.loader import load_folder
 from shared.services import Services
 from shared.users import User
-from tests.kills.recovery import Recovery
 from tests.kills.stack import Stack
 
 PATIENCE = 420.0
@@ -35,7 +34,6 @@ class Job:
     stack: Stack
     services: Services
     keys: list[StreamKey]
-    recovery: Recovery = field(default_factory=Recovery)
     rounds: int = 0
     latest: dict[StreamKey, Checkpoint] = field(default_factory=dict)
     pages: int = 0
@@ -71,8 +69,8 @@ class Job:
         """None while table storage is away."""
         assert self._watch is not None, "no round has begun"
         try:
-            checkpoints = await self._watch.checkpoints()
             progress = await self._watch.look()
+            checkpoints = await self._watch.checkpoints()
         except StorageError:
             return None
         for checkpoint in checkpoints:
@@ -80,22 +78,11 @@ class Job:
             same_run = before is not None and before.run == checkpoint.run
             self.pages += checkpoint.next_seq - (before.next_seq if before is not None and same_run else 0)
             self.latest[checkpoint.key] = checkpoint
-        self.recovery.seen(checkpoints)
         return progress
 
     async def finish(self) -> None:
         """Until every run has ended and is delivered."""
         assert await self.until(lambda progress: progress.finished), f"not finished within {PATIENCE:.0f} s"
-        self.recovery.forget()
-
-    def open_runs(self) -> dict[str, int]:
-        """Run → page of everything that was open and not waiting for its time when it was last seen."""
-        now = datetime.now(UTC)
-        return {
-            each.run: each.next_seq
-            for each in self.latest.values()
-            if each.is_open and (each.not_before is None or each.not_before < now)
-        }
 
     def verdict(self) -> Verdict:
         """The output against the API's own truth, and how each user's runs ended."""

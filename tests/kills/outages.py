@@ -9,8 +9,10 @@ from pathlib import Path
 
 from devtools.stand_ins import azurite, demo_api, local_host, service_bus
 from tests.kills.job import Job
+from tests.kills.recovery import BEGINS, under_way
 
 DISK = "64m"
+NO_ROOM = "No space left on device"
 STEPS = (10, -10, 4)
 """Where the workers' clocks jump to, in lengths of the outage: for 30 seconds, five minutes ahead and behind."""
 
@@ -37,9 +39,12 @@ async def api_away(job: Job, seconds: float) -> None:
 
 
 async def host_drained(job: Job, seconds: float) -> None:
-    """SIGTERM in the middle of pages: what runs ends, what is left is given back."""
+    """SIGTERM in the middle of pages: what runs ends."""
     await asyncio.to_thread(job.stack.stop, local_host.NAME)
-    assert "Traceback" not in job.stack.log().partition("stopping;")[2]
+    lines = job.stack.host_log.lines
+    assert any(BEGINS.search(line.text) for line in lines), "the host does not say what it runs"
+    assert under_way(lines) == set()
+    assert "function mine failed" not in job.stack.log().partition("stopping;")[2]
     await job.watch_for(seconds)
     await asyncio.to_thread(job.stack.start, local_host.NAME)
 
@@ -53,24 +58,30 @@ async def clocks_jump(job: Job, seconds: float) -> None:
 
 
 async def disk_full(job: Job, seconds: float) -> None:
-    """The output's file system has no room left: mining goes on, delivery waits."""
+    """The output's file system has no room left: mining goes on, delivery waits, and nobody sees half an object.
+
+    It lasts until a delivery has met it.
+    """
     ballast = job.stack.output / ".ballast"
     with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
+    assert await job.until(lambda progress: NO_ROOM in job.stack.log()), "no delivery has met the full disk"
+    pages = job.pages
     await job.watch_for(seconds)
+    assert job.pages > pages, "mining has stopped"
     ballast.unlink()
 
 
 Outage = Callable[[Job, float], Awaitable[None]]
 
 OUTAGES: dict[str, Outage] = {
+    "the disk is full": disk_full,
     "the broker is away": broker_away,
     "table storage is away": tables_away,
     "the API is away": api_away,
     "the host is drained and started again": host_drained,
     "clocks jump": clocks_jump,
-    "the disk is full": disk_full,
 }
 
 

@@ -19,7 +19,16 @@ class Member(StrEnum):
     TABLES = "table storage"
 
 
-WEIGHTS = {Member.WORKER: 8, Member.WORKERS: 4, Member.HOST: 2, Member.BROKER: 5, Member.TABLES: 1}
+DECK = (
+    *(8 * [Member.WORKER]),
+    *(4 * [Member.WORKERS]),
+    *(2 * [Member.HOST]),
+    *(5 * [Member.BROKER]),
+    Member.TABLES,
+)
+"""Of twenty blows so many hit each."""
+
+FEWEST, MOST = 3, 30
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,9 @@ class Blow:
 
 
 def blows(seed: int, count: int) -> list[Blow]:
+    """The deck, shuffled anew each time it is through."""
     rng = random.Random(seed)
-    members = rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=count)
-    return [Blow(member, rng.randrange(3, 40)) for member in members]
+    members: list[Member] = []
+    while len(members) < count:
+        members += rng.sample(DECK, len(DECK))
+    return [Blow(member, rng.randrange(FEWEST, MOST)) for member in members[:count]]

@@ -1,54 +1,91 @@
-"""How long it takes from a kill until each run that was held goes on. Pure."""
+"""How long it takes from a kill until each run that was held goes on: read out of the log of the host. Pure.
 
+With --verbose the host says which message a function begins with and how that ended; its workers say in the same file
+what they committed. What has begun and has not ended was held by whoever was killed.
+"""
+
+import json
 import re
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from shared.checkpoint import Checkpoint
 from tests.kills.plan import Member
 
-FAILED = re.compile(r"function mine\w* failed: the worker process ended \(message mine/([^/]+)/[^/]+/(\d+)/\d+\)")
-"""How the local host's log names a message whose worker ended."""
+MESSAGE = r"\(message mine/(?P<run>[^/]+)/[^/]+/\d+/\d+\)"
+BEGINS = re.compile(rf"host: function mine\w* begins {MESSAGE}")
+ENDS = re.compile(rf"host: function mine\w* (?:succeeded|failed).* {MESSAGE}")
+WORKER_ENDED = re.compile(rf"host: function mine\w* failed: the worker process ended {MESSAGE}")
+HOST_STARTED = "host: ready: "
+PROGRESS = frozenset({"committed", "parked"})
 
 
-def held_by(log: str) -> dict[str, int]:
-    """Run → page that workers which ended had in hand, out of the host's log."""
-    return {run: int(seq) for run, seq in FAILED.findall(log)}
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the log and when it was seen, in seconds of the monotonic clock."""
+
+    at: float
+    text: str
 
 
-@dataclass
-class Recovery:
-    """`seconds` by the member that was killed, one for each run that was held."""
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """`begin` and `end` are how many lines there were when it was struck and when that was over."""
 
-    seconds: dict[Member, list[float]] = field(default_factory=dict)
-    _waiting: dict[str, tuple[Member, datetime, int]] = field(default_factory=dict)
-
-    def hit(self, member: Member, at: datetime, held: dict[str, int]) -> None:
-        """`held` names the page that each run was at; a run that waits already has waited since then."""
-        for run, seq in held.items():
-            self._waiting.setdefault(run, (member, at, seq))
-
-    def seen(self, checkpoints: Iterable[Checkpoint]) -> None:
-        """A run goes on when its page is committed, or its failure is written down as the source's, or it is parked."""
-        for checkpoint in checkpoints:
-            member, since, seq = self._waiting.get(checkpoint.run, (None, None, 0))
-            written = checkpoint.updated_at
-            if member is None or since is None or written is None or written < since:
-                continue
-            if checkpoint.next_seq > seq or not checkpoint.is_open or checkpoint.failures:
-                del self._waiting[checkpoint.run]
-                self.seconds.setdefault(member, []).append((written - since).total_seconds())
-
-    def forget(self) -> None:
-        """Everything has ended; nobody waits any more."""
-        self._waiting.clear()
+    member: Member
+    at: float
+    begin: int
+    end: int
 
 
-def summary(seconds: list[float]) -> str:
-    """Median and 99th percentile, in words."""
+def held(strike: Strike, lines: Sequence[Line]) -> set[str]:
+    """The runs whose page was being mined: by the workers that were killed, or by any where something else was."""
+    if strike.member in {Member.WORKER, Member.WORKERS}:
+        ended = map(WORKER_ENDED.search, (line.text for line in lines[strike.begin : strike.end]))
+        return {found["run"] for found in ended if found}
+    return under_way(lines[: strike.begin])
+
+
+def under_way(lines: Iterable[Line]) -> set[str]:
+    """The runs of which a page has begun and has not ended. A host that starts begins with nothing."""
+    running: Counter[str] = Counter()
+    for line in lines:
+        if HOST_STARTED in line.text:
+            running.clear()
+        elif found := BEGINS.search(line.text):
+            running[found["run"]] += 1
+        elif found := ENDS.search(line.text):
+            running[found["run"]] -= 1
+    return {run for run, times in running.items() if times > 0}
+
+
+def recoveries(strike: Strike, lines: Sequence[Line]) -> list[float]:
+    """Seconds from the strike to the next commit of each run that was held; none for one that was at its end."""
+    waiting = held(strike, lines)
+    seconds = []
+    for line in lines[strike.begin :]:
+        if (run := advanced(line.text)) in waiting:
+            waiting.remove(run)
+            seconds.append(line.at - strike.at)
+    return seconds
+
+
+def advanced(text: str) -> str | None:
+    """The run of which a line of a worker says that a page was committed, or that it was parked."""
+    if not text.startswith('{"function": "mine"'):
+        return None
+    try:
+        said = json.loads(text)
+    except ValueError:  # cut off by a kill
+        return None
+    return said.get("run") if said.get("what") in PROGRESS else None
+
+
+def summary(seconds: Sequence[float]) -> str:
+    """Median, 99th percentile and the longest, in words."""
     if len(seconds) < 2:
         return f"{len(seconds)} runs"
     centiles = statistics.quantiles(seconds, n=100, method="inclusive")
-    return f"{len(seconds)} runs, median {statistics.median(seconds):.1f} s, p99 {centiles[98]:.1f} s"
+    median, p99 = statistics.median(seconds), centiles[98]
+    return f"{len(seconds)} runs, median {median:.1f} s, p99 {p99:.1f} s, longest {max(seconds):.1f} s"

@@ -6,16 +6,18 @@ import random
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from devtools.cli import connection
 from devtools.cli.mine import BRISK
+from devtools.places import QUEUES_FILE
 from devtools.stand_ins import azurite, demo_api, local_host, service_bus, stack
 from devtools.stand_ins.data_folder import DataFolder
 from devtools.stand_ins.ports import Ports, is_free
 from devtools.stand_ins.server import command_line
 from devtools.stand_ins.supervisor import Kind, ensure, stop
+from tests.kills.host_log import HostLog
 from tests.kills.plan import Member
 from tests.waiting import wait_until
 
@@ -32,14 +34,21 @@ def silent(_: str) -> None:
 
 @dataclass
 class Stack:
-    """`output` is a folder, `pipelines` another one, of pipeline files. `offset` is what the workers' clocks read."""
+    """`output` is a folder, `pipelines` another one, of pipeline files. `offset` is what the workers' clocks read.
+
+    `lock_seconds` is how long the broker locks a message for whoever received it.
+    """
 
     folder: DataFolder
     api_options: tuple[str, ...]
     pipelines: Path
     output: Path
+    lock_seconds: int = 30
     _kinds: dict[str, Kind] = field(default_factory=dict)
     _ports: dict[str, Ports] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.host_log = HostLog(self.folder.log(local_host.NAME))
 
     @property
     def offset(self) -> Path:
@@ -72,13 +81,26 @@ class Stack:
         try:
             self._up(stack.demo_api_kind(self.folder, self.api_options))
             self._up(stack.azurite_kind(self.folder, silent))
-            self._up(stack.service_bus_kind(self.folder))
-            self._up(stack.host_kind(self.folder, self.settings))
-            yield self
+            self._up(self._broker_kind())
+            self._up(self._host_kind())
+            with self.host_log.followed():
+                yield self
         finally:
             for name in (local_host.NAME, service_bus.NAME, azurite.NAME, demo_api.NAME):
                 self.resume(name)
                 stop(self.folder, name, silent)
+
+    def _broker_kind(self) -> Kind:
+        """The app's own queues, but for the length of their locks."""
+        kind, queues = stack.service_bus_kind(self.folder), self.folder.path / "queues.json"
+        queues.write_text(QUEUES_FILE.read_text().replace('"PT30S"', f'"PT{self.lock_seconds}S"'))
+        ours = {str(QUEUES_FILE): str(queues)}
+        return replace(kind, arguments=lambda ports: tuple(ours.get(each, each) for each in kind.arguments(ports)))
+
+    def _host_kind(self) -> Kind:
+        """Its log says what it runs."""
+        kind = stack.host_kind(self.folder, self.settings)
+        return replace(kind, arguments=lambda ports: (*kind.arguments(ports), "--verbose"))
 
     def run_scheduler(self) -> None:
         local_host.run_function("schedule", self._ports[local_host.NAME])
@@ -103,14 +125,15 @@ class Stack:
         match member:
             case Member.WORKER:
                 self._wait_for_workers()
-                _kill([rng.choice(self.workers())])
+                self._kill_workers([rng.choice(self.workers())])
             case Member.WORKERS:
                 self._wait_for_workers()
-                _kill(self.workers())
+                self._kill_workers(self.workers())
             case Member.HOST:
                 workers = self.workers()
                 self.kill(local_host.NAME)
                 _kill(workers)
+                self.host_log.catch_up()
                 self.start(local_host.NAME)
             case Member.BROKER:
                 self.kill(service_bus.NAME)
@@ -118,6 +141,12 @@ class Stack:
             case Member.TABLES:
                 stop(self.folder, azurite.NAME, silent)
                 self.start(azurite.NAME)
+
+    def _kill_workers(self, pids: list[int]) -> None:
+        """Over when the host has said so, and with it what they were running."""
+        _kill(pids)
+        said = [f"worker {pid} ended" for pid in pids]
+        wait_until(lambda: all(each in self.log() for each in said), seconds=PATIENCE)
 
     def kill(self, name: str) -> None:
         server = self.folder.running(name)
@@ -127,6 +156,7 @@ class Stack:
     def stop(self, name: str) -> None:
         """SIGTERM, and wait for its end."""
         stop(self.folder, name, silent)
+        self.host_log.catch_up()
 
     def start(self, name: str) -> None:
         """Again, where it was; the system takes a moment to close what a killed process had open."""

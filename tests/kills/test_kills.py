@@ -4,10 +4,14 @@ import os
 
 import pytest
 
-from tests.kills.programme import Report, kill_test, outage_test
+from tests.kills.plan import Member
+from tests.kills.programme import Report, kill_test, outage_test, recovered, total
 
 IN_CI = bool(os.environ.get("CI"))
 KILLS = 20 if IN_CI else 6
+LOCK = 5
+"""Seconds, the least that Azure allows, so that nobody waits half a minute for a killed host; 30 in production."""
+
 OUTAGE = 4.0
 """Seconds; `make kill-test` has longer ones."""
 
@@ -16,14 +20,18 @@ pytestmark = [pytest.mark.stand_ins, pytest.mark.timeout(600)]
 
 def assert_kept(report: Report) -> None:
     assert report.verdict.clean, "\n".join(report.lines())
-    assert report.pages > 100
+    assert report.verdict.comparison.records > 10_000
 
 
 def test_kills_of_any_member_lose_and_double_nothing():
-    report = kill_test(KILLS, seed=1, say=print)
-    assert_kept(report)
-    assert report.hits.total() == KILLS
-    assert sum(map(len, report.recovery.seconds.values())) > 0
+    """What a killed worker held goes on."""
+    reports = kill_test(KILLS, seed=1, lock=LOCK, say=print)
+    for report in reports:
+        assert_kept(report)
+    hits = total(reports)
+    assert hits.total() == KILLS
+    assert not IN_CI or hits.keys() == set(Member)
+    assert any(each.recovery.get(Member.WORKER) for each in reports), recovered(reports)
 
 
 def test_outages_of_any_member_lose_and_double_nothing():
