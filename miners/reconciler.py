@@ -32,7 +32,7 @@ async def reconcile(services: Services) -> Outcome:
         if services.now() > deadline:
             break
     counts.update(await asyncio.gather(*running))
-    return Outcome("reconciled", **counts)
+    return Outcome("reconciled", **dict(sorted(counts.items())))
 
 
 async def _look_at(open_run: OpenRun, services: Services) -> str:

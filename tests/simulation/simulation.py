@@ -109,7 +109,14 @@ class Simulation:
         self._workers: dict[Process, Worker] = {}
         self.bell = Bell()
         self.weather = SeededWeather(
-            self.rng, faults, self.climate, self.loop.time, self._kill_everybody, self.strikes, self.tell
+            self.rng,
+            faults,
+            self.climate,
+            self.loop.time,
+            self.loop.pause,
+            self._kill_everybody,
+            self.strikes,
+            self.tell,
         )
         self.tokens = {user: [f"canary-{user}-secret-0"] for user in work.names}
         self.revoked: set[str] = set()

@@ -18,7 +18,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def __init__(self) -> None:
         self._now = 0.0
         self._ready: deque[asyncio.Handle] = deque()
-        self._due: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._due: list[tuple[float, int, asyncio.TimerHandle | asyncio.Future[None]]] = []
         self._count = 0
         self._running = False
 
@@ -56,6 +56,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._due, (when, self._count, handle))
         return handle
 
+    async def pause(self, seconds: float) -> None:
+        """What `asyncio.sleep` does, at half the price: most of what a simulation does is to wait."""
+        future: asyncio.Future[None] = asyncio.Future(loop=self)
+        self._count += 1
+        heapq.heappush(self._due, (self._now + seconds, self._count, future))
+        await future
+
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)
 
@@ -89,9 +96,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _pass_time(self) -> None:
         while self._due:
-            when, _, handle = heapq.heappop(self._due)
-            if not handle.cancelled():
-                self._now = max(self._now, when)
-                self._ready.append(handle)
-                return
+            when, _, due = heapq.heappop(self._due)
+            if due.cancelled():
+                continue
+            self._now = max(self._now, when)
+            if isinstance(due, asyncio.Future):
+                due.set_result(None)
+            else:
+                self._ready.append(due)
+            return
         raise Stuck("nothing is ready and nothing is due")

@@ -79,6 +79,7 @@ class SeededWeather:
     faults: random.Random
     climate: Climate
     now: Callable[[], float]
+    pause: Callable[[float], Awaitable[None]]
     kill_everybody: Callable[[], None]
     strikes: tuple[Strike, ...] = ()
     tell: Tell | None = None
@@ -112,7 +113,7 @@ class SeededWeather:
         self.points[point] = number
         strike = self._planned.get((point, number)) or self._drawn(point, number, call)
         if strike is not None or point[0] == "b" or self.rng.random() < TURNS:
-            await asyncio.sleep(self.rng.random() * LATENCY)
+            await self.pause(self.rng.random() * LATENCY)
             process.check()
         if self.tell is not None:
             self.tell(process, f"** {strike.what} {point}" if strike else point, subject)
