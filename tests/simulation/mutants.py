@@ -32,8 +32,9 @@ from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
 from tests.simulation import host
 from tests.simulation.broker import DEAD, Message
-from tests.simulation.simulation import Violation
-from tests.simulation.workloads import simulation_among, simulation_of
+from tests.simulation.simulation import Simulation, Violation
+from tests.simulation.weather import Climate
+from tests.simulation.workloads import BROKER_FAILS, SCHEDULER_IS_HELD_UP, simulation_among, simulation_of
 
 MOST_SEEDS = 1000
 
@@ -41,11 +42,12 @@ MOST_SEEDS = 1000
 @dataclass(frozen=True)
 class Mutant:
     """`replacements` are owner, name and what stands there instead; `among` names the workloads that can show it soon,
-    if not any can."""
+    if not any can, and `climate` the weather, if not any can."""
 
     name: str
     replacements: tuple[tuple[Any, str, Any], ...]
     among: tuple[str, ...] = ()
+    climate: Climate | None = None
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -296,6 +298,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "index row of open runs judged by its run",
         ((miners.reconciler, "_look_at", _judged_by_its_run),),
         ("messages lost, run after run",),
+        SCHEDULER_IS_HELD_UP,
     ),
     Mutant(
         "older run begun after a newer one",
@@ -314,8 +317,13 @@ MUTANTS: tuple[Mutant, ...] = (
             "no reconciler, trouble",
             "no reconciler, messages expire",
         ),
+        BROKER_FAILS,
     ),
 )
+
+
+def _simulation(mutant: Mutant, seed: int) -> Simulation:
+    return simulation_among(mutant.among, seed, mutant.climate) if mutant.among else simulation_of(seed)
 
 
 def mutant_named(name: str) -> Mutant:
@@ -327,7 +335,7 @@ def hunt(mutant: Mutant, most: int = MOST_SEEDS) -> tuple[int, str] | None:
     with mutant.active():
         for seed in range(most):
             try:
-                (simulation_among(mutant.among, seed) if mutant.among else simulation_of(seed)).run()
+                _simulation(mutant, seed).run()
             except Violation as violation:
                 return seed + 1, str(violation)
     return None

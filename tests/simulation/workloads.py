@@ -68,6 +68,8 @@ CROWDS: tuple[Workload, ...] = (
 )
 """These take their time, so they come less often."""
 
+BROKER_FAILS = Climate(refuse=0.7, lose_answer=0.3, since=0.5, until=1200, ports=("broker",))
+SCHEDULER_IS_HELD_UP = Climate(stall=0.3, until=1200, ports=("openruns", "schedules", "users"))
 CLIMATES: tuple[Climate, ...] = (
     Climate(until=0),
     Climate(kill=0.02),
@@ -78,12 +80,12 @@ CLIMATES: tuple[Climate, ...] = (
     Climate(kill_all=0.005, stall=0.02),
     Climate(refuse=0.4, kill=0.01, since=0.5, until=300),
     Climate(refuse=1.0, since=0.5, until=2400, ports=("output", "pages")),
-    Climate(refuse=0.7, lose_answer=0.3, since=0.5, until=1200, ports=("broker",)),
+    BROKER_FAILS,
     Climate(refuse=0.5, kill=0.1, since=0.5, until=600, ports=("output", "broker")),
     Climate(refuse=0.9, since=0.5, until=1200, ports=("source",)),
     Climate(lose_answer=0.5, kill=0.1, since=0.5, until=200, ports=("streams", "host")),
     Climate(late=0.4, kill=0.05, until=1200, ports=("openruns", "schedules")),
-    Climate(stall=0.3, until=1200, ports=("openruns", "schedules", "users")),
+    SCHEDULER_IS_HELD_UP,
 )
 
 MIXED = 3
@@ -164,10 +166,10 @@ def simulation_of(seed: int) -> Simulation:
     return Simulation(seed, workload, climate, invariants=INVARIANTS)
 
 
-def simulation_among(workloads: tuple[str, ...], seed: int) -> Simulation:
-    """The simulation of this seed among a few workloads, all climates in turn."""
-    workload, climate = workloads[seed % len(workloads)], CLIMATES[seed % len(CLIMATES)]
-    return Simulation(seed, named(workload), climate, invariants=INVARIANTS)
+def simulation_among(workloads: tuple[str, ...], seed: int, climate: Climate | None = None) -> Simulation:
+    """The simulation of this seed among a few workloads, in this climate or in all of them by turns."""
+    workload, by_turns = workloads[seed % len(workloads)], CLIMATES[seed % len(CLIMATES)]
+    return Simulation(seed, named(workload), climate or by_turns, invariants=INVARIANTS)
 
 
 def simulate(seed: int) -> Simulation:
