@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from shared.pipeline.spec import PLACEHOLDER, ApiKey, Bearer, HttpBasic, NoAuth, Pipeline
+from shared.pipeline.spec import PLACEHOLDER, ApiKey, Bearer, HeadersAuth, HttpBasic, NoAuth, Pipeline
 from shared.pipeline.templates import Scopes, render
 
 
@@ -29,6 +29,8 @@ def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
         case HttpBasic(username=username, password=password):
             pair = f"{render(username, scopes)}:{render(password, scopes)}".encode()
             return Attachment(headers=(("Authorization", f"Basic {base64.b64encode(pair).decode()}"),))
+        case HeadersAuth(headers=headers):
+            return Attachment(headers=tuple((name, render(value, scopes)) for name, value in headers.items()))
         case NoAuth():
             return Attachment()
 
@@ -37,9 +39,13 @@ def secrets_of(pipeline: Pipeline, credentials: Mapping[str, str]) -> list[str]:
     """The values among a user's credentials that are secret to this source: a user name is none."""
     match pipeline.source.auth:
         case Bearer(token=template) | ApiKey(key=template) | HttpBasic(password=template):
-            names = {name for scope, name in PLACEHOLDER.findall(template) if scope == "credentials"}
+            templates = [template]
+        case HeadersAuth(headers=headers):
+            templates = list(headers.values())
         case NoAuth():
-            names = set()
+            templates = []
+    found = PLACEHOLDER.findall(" ".join(templates))
+    names = {name for scope, name in found if scope == "credentials"}
     return [value for name, value in credentials.items() if name in names]
 
 

@@ -31,6 +31,9 @@ ALLOWED = {
 }
 """What to put in place of pydantic's own words, by its type of error."""
 
+UNIONS = {"auth", "paginator"}
+"""Keys behind which pydantic's path has a step for the type, which may be called like a key of the file."""
+
 
 def load_folder(folder: Path) -> dict[str, Pipeline]:
     """All pipelines of a folder by name. Raises InvalidPipeline with every mistake of every file."""
@@ -131,6 +134,8 @@ def _without_tags(location: Location, lines: dict[Location, int]) -> Location:
     """pydantic names the chosen member of a union in the path; the file has no such step."""
     path: Location = ()
     for index, step in enumerate(location):
+        if index and location[index - 1] in UNIONS:
+            continue
         last = index == len(location) - 1
         if (*path, str(step)) in lines:
             step = str(step)  # a key that YAML reads as a number

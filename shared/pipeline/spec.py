@@ -101,13 +101,20 @@ class HttpBasic(Spec):
     password: SecretTemplate
 
 
+class HeadersAuth(Spec):
+    """Several headers that carry the credential together."""
+
+    type: Literal["headers"]
+    headers: dict[str, SecretTemplate] = Field(min_length=1)
+
+
 class NoAuth(Spec):
     """A source that asks nobody who they are."""
 
     type: Literal["none"]
 
 
-Auth = Annotated[Bearer | ApiKey | HttpBasic | NoAuth, Field(discriminator="type")]
+Auth = Annotated[Bearer | ApiKey | HttpBasic | HeadersAuth | NoAuth, Field(discriminator="type")]
 
 
 class SinglePage(Spec):
@@ -237,6 +244,7 @@ MODELS: dict[str, type[Spec]] = {
     "bearer": Bearer,
     "api_key": ApiKey,
     "http_basic": HttpBasic,
+    "headers": HeadersAuth,
     "none": NoAuth,
     "single_page": SinglePage,
     "json_link": JsonLink,

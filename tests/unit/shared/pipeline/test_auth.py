@@ -34,6 +34,10 @@ SCOPES = {"user": {"id": "ann"}, "params": {}, "credentials": {"token": "canary&
             {"type": "http_basic", "username": "{credentials.user}", "password": "{credentials.pass}"},
             Attachment(headers=(("Authorization", "Basic YW5uOnA6dw=="),)),
         ),
+        (
+            {"type": "headers", "headers": {"X-User": "{credentials.user}", "X-Key": "k {credentials.token}"}},
+            Attachment(headers=(("X-User", "ann"), ("X-Key", "k canary&token"))),
+        ),
         ({"type": "none"}, Attachment()),
     ],
 )
@@ -91,6 +95,7 @@ def test_a_key_goes_behind_the_query_that_is_there(url: str, attached: str):
         ('{ type: bearer, token: "{credentials.token}" }', ["t0ken"]),
         ('{ type: api_key, name: k, key: "{credentials.token}" }', ["t0ken"]),
         ('{ type: http_basic, username: "{credentials.name}", password: "{credentials.token}" }', ["t0ken"]),
+        ('{ type: headers, headers: { A: "{credentials.token}", B: "{credentials.other}" } }', ["t0ken", "2"]),
         ("{ type: none }", []),
     ],
 )

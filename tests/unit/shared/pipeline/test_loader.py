@@ -218,3 +218,22 @@ def test_a_file_that_can_not_be_read_is_a_mistake(tmp_path: Path):
         load_file(tmp_path / "latin.yaml")
     with pytest.raises(InvalidPipeline, match="found No such file or directory, allowed: a readable pipeline file"):
         load_file(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("auth", "said"),
+    [
+        ("{ type: headers, headers: { A: b }, token: c }", "auth.token: found an unknown key, allowed: headers, type"),
+        ("{ type: headers, headers: {} }", "auth.headers: found a mapping, allowed: at least 1"),
+        ("{ type: headers }", "auth.headers: found nothing, allowed: this key must be there"),
+        ('{ type: headers, headers: { A: "{x.y}" } }', "auth.headers.A: found {x.y}, allowed: {user.…}"),
+    ],
+)
+def test_a_type_that_is_called_like_a_key_is_not_mistaken_for_it(auth: str, said: str):
+    text = (
+        f"pipeline: p\nsource: {{ base_url: https://a, auth: {auth} }}\n"
+        "streams: [{ name: s, paginator: { type: single_page } }]"
+    )
+    with pytest.raises(InvalidPipeline) as caught:
+        load_text(text, "p.yaml")
+    assert f"p.yaml:2: source.{said}" in str(caught.value)
