@@ -28,7 +28,9 @@ def next_cursor(stream: Stream, cursor: str | None, body: Any, headers: dict[str
             return None
         case JsonLink(next_url_path=path):
             found = _as_link(_as_cursor(found_at(path, body), path))
-        case Cursor(cursor_path=path):
+        case Cursor(cursor_header=str(name)):
+            found = _as_cursor(headers.get(name.lower()), name)
+        case Cursor(cursor_path=str(path)):
             found = _as_cursor(found_at(path, body), path)
         case HeaderLink():
             found = _as_link(_rel_next(headers.get("link", "")))

@@ -5,7 +5,7 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import jmespath
 from croniter import croniter
@@ -137,11 +137,19 @@ class HeaderLink(Spec):
 
 
 class Cursor(Spec):
-    """The body names a cursor that is sent as a query parameter; absent, null or empty ends the run."""
+    """The body or a header names a cursor that is sent as a query parameter; absent, null or empty ends the run."""
 
     type: Literal["cursor"]
-    cursor_path: JsonPath
+    cursor_path: JsonPath | None = None
+    cursor_header: str | None = Field(None, min_length=1)
     cursor_param: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_found_in_one_place(self) -> Self:
+        if (self.cursor_path is None) == (self.cursor_header is None):
+            found = "neither" if self.cursor_path is None else "both"
+            raise ValueError(f"found {found}, allowed: one of cursor_path, cursor_header")
+        return self
 
 
 class PageNumber(Spec):

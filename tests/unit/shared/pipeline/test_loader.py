@@ -92,7 +92,8 @@ def test_every_option_can_be_set():
         ),
         (
             changed("cursor_param: after", "cursor_param: after, page_param: p"),
-            "11: streams[0].paginator.page_param: found an unknown key, allowed: cursor_param, cursor_path, type",
+            "11: streams[0].paginator.page_param: found an unknown key, allowed: "
+            "cursor_header, cursor_param, cursor_path, type",
         ),
         (GOOD + "    path: /other\n", "12: streams[0].path: found the key twice, allowed: once"),
         (GOOD + "1: x\n", "12: 1: found the key 1, allowed: a text"),
@@ -103,7 +104,10 @@ def test_every_option_can_be_set():
         # what is missing
         (changed("pipeline: social\n", ""), "1: pipeline: found nothing, allowed: this key must be there"),
         (changed("    path: /me", "    pathh: /me"), "7: streams[0].pathh: found an unknown key, allowed: "),
-        (changed("cursor_path: next, ", ""), "11: streams[0].paginator.cursor_path: found nothing, allowed: this key"),
+        (
+            changed("cursor_path: next, ", ""),
+            "11: streams[0].paginator: found neither, allowed: one of cursor_path, cursor_header",
+        ),
         (changed("type: cursor, ", ""), "11: streams[0].paginator: found no type, allowed: a mapping with a type"),
         (GOOD.split("streams:")[0] + "streams: []\n", "5: streams: found an empty list, allowed: at least 1"),
         # wrong type or value
@@ -237,3 +241,15 @@ def test_a_type_that_is_called_like_a_key_is_not_mistaken_for_it(auth: str, said
     with pytest.raises(InvalidPipeline) as caught:
         load_text(text, "p.yaml")
     assert f"p.yaml:2: source.{said}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("places", "found"), [("", "neither"), ("cursor_path: next, cursor_header: X-Next, ", "both")])
+def test_a_cursor_is_found_in_one_place(places: str, found: str):
+    text = (
+        "pipeline: p\nsource: { base_url: https://a, auth: { type: none } }\n"
+        f"streams: [{{ name: s, paginator: {{ type: cursor, {places}cursor_param: after }} }}]"
+    )
+    said = f"p.yaml:3: streams[0].paginator: found {found}, allowed: one of cursor_path, cursor_header"
+    with pytest.raises(InvalidPipeline) as caught:
+        load_text(text, "p.yaml")
+    assert str(caught.value) == said

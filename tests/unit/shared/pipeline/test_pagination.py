@@ -174,3 +174,12 @@ def test_offsets_reach_every_record_once_and_end(
             break
     assert seen == list(range(records))
     assert cursor is None
+
+
+@pytest.mark.parametrize(("headers", "cursor"), [({"x-next": "d"}, "d"), ({"x-next": ""}, None), ({}, None)])
+@pytest.mark.parametrize("count", [0, 10])
+def test_a_cursor_in_a_header_is_found_whatever_the_body_says(
+    make_stream: MakeStream, headers: dict[str, str], cursor: str | None, count: int
+):
+    stream = make_stream({"type": "cursor", "cursor_header": "X-Next", "cursor_param": "after"})
+    assert next_cursor(stream, "c", {"meta": {"next": "other"}}, headers, count) == cursor
