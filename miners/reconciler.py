@@ -8,7 +8,9 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 
+from miners.scheduler import start_run
 from shared.adapters.open_run_table import OpenRun
+from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import BrokerUnavailable, Conflict, StorageError
 from shared.outcome import Outcome
@@ -43,8 +45,8 @@ async def _look_at(open_run: OpenRun, services: Services) -> str:
             checkpoint is not None and checkpoint.is_open
         ):  # whichever run the row names: a late write may name an old one
             return await _while_it_runs(checkpoint, services)
-        if checkpoint is None or checkpoint.run != open_run.run:
-            return await _without_checkpoint(open_run, checkpoint, services)
+        if checkpoint is None or checkpoint.run < open_run.run:
+            return await _before_the_beginning(open_run, checkpoint, services)
         return await _after_the_end(open_run, checkpoint, services)
     except Conflict:
         return "moving"
@@ -65,14 +67,32 @@ def _overdue(checkpoint: Checkpoint, services: Services) -> bool:
     return services.now() - last > _patience(services)
 
 
-async def _without_checkpoint(open_run: OpenRun, other: Checkpoint | None, services: Services) -> str:
-    """The index row is written before the checkpoint: a young one may only be early. `other` is that of another run."""
+async def _before_the_beginning(open_run: OpenRun, earlier: Checkpoint | None, services: Services) -> str:
+    """The index row is written before the checkpoint: a young one may only be early, an old one was cut off.
+
+    What it names is begun then. A row that is merely removed would be missing should the scheduler, held up for so
+    long, go on. `earlier` is the checkpoint of the run before.
+    """
     if services.now() - open_run.since <= _patience(services):
         return "moving"
-    if other is not None:
-        return await _after_the_end(open_run, other, services)
+    wake_up = await _begun(open_run, services)
+    if wake_up is not None:
+        await services.broker.send([wake_up])
+        return "begun"
+    if earlier is not None:
+        return await _after_the_end(open_run, earlier, services)
     await services.open_runs.remove(open_run)
     return "closed"
+
+
+async def _begun(open_run: OpenRun, services: Services) -> Outgoing | None:
+    """The first wake-up of a run that the scheduler did not come to begin; None where it can't be begun."""
+    pipeline = services.pipelines.get(open_run.key.pipeline)
+    stream = pipeline.stream(open_run.key.stream) if pipeline else None
+    user = await services.users.get(open_run.key.user)
+    if pipeline is None or stream is None or user is None:
+        return None
+    return await start_run(pipeline, stream, user, open_run.run, services)
 
 
 async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Services) -> str:

@@ -108,7 +108,8 @@ async def _start_portion(
 
     async def start(user: User) -> Outgoing | None:
         async with gate:
-            return await start_run(pipeline, stream, user, tick, services)
+            run = run_id(tick, StreamKey(pipeline.pipeline, stream.name, user.id))
+            return await start_run(pipeline, stream, user, run, services)
 
     wake_ups = [each for each in await asyncio.gather(*map(start, users)) if each is not None]
     await services.broker.send(wake_ups)
@@ -116,10 +117,8 @@ async def _start_portion(
     counts["skipped"] += len(users) - len(wake_ups)
 
 
-async def start_run(
-    pipeline: Pipeline, stream: Stream, user: User, tick: datetime, services: Services
-) -> Outgoing | None:
-    """The first wake-up of a run for this user, or None where none is to be started.
+async def start_run(pipeline: Pipeline, stream: Stream, user: User, run: str, services: Services) -> Outgoing | None:
+    """The first wake-up of this run of the user, or None where none is to be started.
 
     None: the user can't be mined now, the last run is still open, or it is parked for a reason that waiting does
     not cure.
@@ -128,7 +127,6 @@ async def start_run(
     if user.why_not(pipeline.pipeline, pipeline.credentials, now) is not None:
         return None
     key = StreamKey(pipeline.pipeline, stream.name, user.id)
-    run = run_id(tick, key)
     existing = await services.checkpoints.read(key)
     if existing is not None and _perhaps_unsent(existing, run):
         return services.outgoing(existing.wake_up(), existing.priority)

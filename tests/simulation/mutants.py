@@ -34,7 +34,13 @@ from tests.simulation import host
 from tests.simulation.broker import DEAD, Message
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.weather import Climate
-from tests.simulation.workloads import BROKER_FAILS, SCHEDULER_IS_HELD_UP, simulation_among, simulation_of
+from tests.simulation.workloads import (
+    BROKER_FAILS,
+    INDEX_IS_SLOW,
+    SCHEDULER_IS_HELD_UP,
+    simulation_among,
+    simulation_of,
+)
 
 MOST_SEEDS = 1000
 
@@ -60,6 +66,10 @@ class Mutant:
 
 async def _no_outcome(*_: Any) -> Outcome:
     return Outcome("nothing")
+
+
+async def _no_wake_up(*_: Any) -> None:
+    return None
 
 
 async def _blind_replace(self: MemoryTable, row: Row) -> str:
@@ -211,12 +221,19 @@ async def _read_once(self: AdmissionTable) -> int:
     return await _PERCENT(self)
 
 
+async def _closed_when_old(open_run: OpenRun, services: Services) -> str:
+    if services.now() - open_run.since <= miners.reconciler._patience(services):
+        return "moving"
+    await services.open_runs.remove(open_run)
+    return "closed"
+
+
 async def _judged_by_its_run(open_run: OpenRun, services: Services) -> str:
     """A row that names another run than the checkpoint is thought to be left over."""
     try:
         checkpoint = await services.checkpoints.read(open_run.key)
         if checkpoint is not None and checkpoint.run != open_run.run:
-            return await _WITHOUT_CHECKPOINT(open_run, None, services)
+            return await _closed_when_old(open_run, services)
     except StorageError:
         return "failed"
     return await _LOOK_AT(open_run, services)
@@ -232,7 +249,6 @@ _ATTACHMENT = miners.miner.attachment
 _MINE = miners.miner.mine
 _PERCENT = AdmissionTable.percent
 _LOOK_AT = miners.reconciler._look_at
-_WITHOUT_CHECKPOINT = miners.reconciler._without_checkpoint
 _SEND_CURRENT = processors.dead_letters.send_current
 _COMMIT = CheckpointTable.commit
 _PAGE_ROW = CheckpointTable._page_row
@@ -293,6 +309,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "postponed delivery not sent again",
         ((processors.delivery, "_send_postponed", _no_outcome),),
         ("no reconciler, eager delivery",),
+    ),
+    Mutant(
+        "index row without a checkpoint forgotten",
+        ((miners.reconciler, "_begun", _no_wake_up),),
+        ("most messages lost",),
+        INDEX_IS_SLOW,
     ),
     Mutant(
         "index row of open runs judged by its run",

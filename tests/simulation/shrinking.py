@@ -17,6 +17,9 @@ from tests.simulation.workloads import simplified
 MOST_RUNS = 400
 """Simulations that shrinking may take: some seconds."""
 
+MOST_TOLD = 200
+"""Lines of a story; of a longer one the beginning and the end are told."""
+
 LONGEST = 90
 """Characters of a call's subject."""
 
@@ -132,7 +135,8 @@ def report(failed: Simulation, violation: str, invariants: tuple[Invariant, ...]
     shrinker = Shrinker(invariants)
     story = shrinker.shrink(failed, violation)
     say(f"the shortest of {shrinker.runs} runs that break a promise: {as_written(story.workload)}")
-    for line in told(story, invariants):
+    lines = told(story, invariants)
+    for line in lines if len(lines) <= MOST_TOLD else [*lines[: MOST_TOLD - 5], "    …", *lines[-5:]]:
         say(line)
     say(f"keep it as a test: {replay_of(story)}")
     say(f"see it again: make simulate SEED={failed.seed}")

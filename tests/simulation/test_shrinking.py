@@ -26,6 +26,18 @@ ONCE_BROKEN = {
         CALM,
         (Strike("after schedules.replace", 1, "stall", 131.2),),
     ),
+    "index row without a checkpoint forgotten": Story(
+        170087,
+        Workload("messages lost", users=1, records=1, processes=1, lost=0.1),
+        CALM,
+        (
+            Strike("before openruns.put", 1, "stall", 35.86598744748922),
+            Strike("after openruns.put", 1, "stall", 90.00455829114753),
+            Strike("before schedules.get", 2, "stall", 94.2087379296348),
+            Strike("before schedules.get", 3, "stall", 1936.7596614324902),
+            Strike("after openruns.scan", 3, "stall", 90.07917405457555),
+        ),
+    ),
     "index row of open runs judged by its run": Story(
         1131,
         Workload("messages lost, run after run", users=1, records=3, runs=2, processes=1, lost=0.3),

@@ -52,6 +52,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("large pages", large_pages=True, settings=EAGER),
     Workload("duplicates from the broker", duplicate=0.2),
     Workload("messages lost", lost=0.1, users=1),
+    Workload("most messages lost", lost=0.7, users=1, records=3, processes=1),
     Workload("messages lost, run after run", lost=0.3, users=1, runs=4),
     Workload("runs close together", users=1, records=3, runs=5, emit="all", processes=3),
     Workload("messages expire", users=2, records=3, expired=0.15, priorities=("high", "normal", "low")),
@@ -70,6 +71,7 @@ CROWDS: tuple[Workload, ...] = (
 
 BROKER_FAILS = Climate(refuse=0.7, lose_answer=0.3, since=0.5, until=1200, ports=("broker",))
 SCHEDULER_IS_HELD_UP = Climate(stall=0.3, until=1200, ports=("openruns", "schedules", "users"))
+INDEX_IS_SLOW = Climate(stall=0.4, until=400, ports=("openruns", "schedules"))
 CLIMATES: tuple[Climate, ...] = (
     Climate(until=0),
     Climate(kill=0.02),

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 
 from miners.reconciler import AT_ONCE
+from miners.scheduler import run_id
 from processors.dedupe import SeenCache
 from shared.adapters.open_run_table import OpenRun
 from shared.checkpoint import RunState
 from shared.errors import ErrorKind
 from shared.messages import StreamKey
 from shared.runs import park
+from shared.users import UserState
 from tests.fakes.scripted_source import pages_of
 from tests.fakes.world import KEY, PIPELINE, World
 
@@ -116,6 +118,29 @@ async def test_an_index_row_without_a_checkpoint_is_closed_when_it_is_old():
     world = World(pages_of(RECORDS))
     await world.services.open_runs.add(OpenRun(KEY, "run1", world.clock.now()))
     assert (await world.reconcile()).facts == {"moving": 1}
+    assert (await world.reconcile_now()).facts == {"closed": 1}
+    assert await open_runs(world) == []
+
+
+async def test_a_run_that_was_cut_off_before_its_checkpoint_is_begun():
+    """The scheduler died, or is held up and will go on: either way the run is not forgotten."""
+    world = World(pages_of(RECORDS))
+    await world.add_user()
+    run = run_id(world.clock.now(), KEY)
+    await world.services.open_runs.add(OpenRun(KEY, run, world.clock.now()))
+    assert (await world.reconcile()).facts == {"moving": 1}
+    assert (await world.reconcile_now()).facts == {"begun": 1}
+    assert (await world.checkpoint()).run == run
+    world.broker.ready.clear()
+    assert (await world.reconcile_now()).facts == {"woken": 1}
+    await world.run()
+    assert world.ids() == ALL
+
+
+async def test_an_index_row_of_a_user_who_can_not_be_mined_is_closed():
+    world = World(pages_of(RECORDS))
+    await world.add_user(state=UserState.PAUSED)
+    await world.services.open_runs.add(OpenRun(KEY, run_id(world.clock.now(), KEY), world.clock.now()))
     assert (await world.reconcile_now()).facts == {"closed": 1}
     assert await open_runs(world) == []
 

@@ -224,7 +224,7 @@ async def test_a_scheduler_that_was_held_up_does_not_begin_an_old_run_again():
     assert user is not None
     pipeline = world.services.pipelines["social"]
     stream = pipeline.streams[0]
-    assert await start_run(pipeline, stream, user, NOON, world.services) is None
+    assert await start_run(pipeline, stream, user, run_id(NOON, latest.key), world.services) is None
     assert await checkpoints(world) == [latest]
 
 
