@@ -140,10 +140,16 @@ def _limits(services: Services) -> BatchLimits:
 
 
 async def _come_back(wake_up: WakeUp, error: OutputUnavailable, services: Services) -> Outcome:
-    delivery = await services.deliveries.read(wake_up.key)
-    wait = next_wait(ErrorKind.TEMPORARY, delivery.failures, None, services.random) or LONGEST_WAIT
-    until = services.now() + timedelta(seconds=wait)
-    failed = delivery.failed(until, ErrorKind.TEMPORARY, str(error)[:LONGEST_ERROR])
-    written = await services.deliveries.write(failed)
-    await services.send(wake_up.model_copy(update={"attempt": written.attempt}), at=until)
-    return Outcome("postponed", error=str(error), seconds=round(wait, 1), failures=written.failures)
+    """Another delivery of the stream may have met the same outage: that it will come back is not known to bring these
+    pages as well, so this one does too."""
+    while True:
+        delivery = await services.deliveries.read(wake_up.key)
+        wait = next_wait(ErrorKind.TEMPORARY, delivery.failures, None, services.random) or LONGEST_WAIT
+        until = services.now() + timedelta(seconds=wait)
+        failed = delivery.failed(until, ErrorKind.TEMPORARY, str(error)[:LONGEST_ERROR])
+        try:
+            written = await services.deliveries.write(failed)
+        except Conflict:
+            continue
+        await services.send(wake_up.model_copy(update={"attempt": written.attempt}), at=until)
+        return Outcome("postponed", error=str(error), seconds=round(wait, 1), failures=written.failures)

@@ -9,6 +9,7 @@ twenty kills other data is mined, under the next seed. What breaks a promise is 
 """
 
 import argparse
+import signal
 import sys
 
 from tests.kills.programme import Report, kill_test, outage_test, recovered, total
@@ -27,6 +28,7 @@ def main() -> int:
         "--outage", type=float, default=0, metavar="S", help="seconds of each outage; 0 (default): none"
     )
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that everything is stopped
     reports = kill_test(arguments.kills, arguments.seed, arguments.lock, say)
     if arguments.outage > 0:
         reports.append(outage_test(arguments.outage, arguments.seed, say))

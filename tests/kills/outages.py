@@ -1,17 +1,20 @@
 """What happens to a stack besides being killed: each lasts some seconds while runs go on, and then it is over."""
 
 import asyncio
-import contextlib
+import os
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from devtools.stand_ins import azurite, demo_api, local_host, service_bus
 from tests.kills.job import Job
 from tests.kills.recovery import BEGINS, under_way
 
-DISK = "64m"
+ROOM, ROOM_LEFT = 2**32, 2**18
+"""Bytes on the output's disk, and bytes that are free on it when it is about to be full."""
+
 NO_ROOM = "No space left on device"
 STEPS = (10, -10, 4)
 """Where the workers' clocks jump to, in lengths of the outage: for 30 seconds, five minutes ahead and behind."""
@@ -53,8 +56,19 @@ async def clocks_jump(job: Job, seconds: float) -> None:
     """Far ahead, far behind, and ahead again."""
     for step in STEPS:
         job.stack.set_clocks(step * seconds)
+        assert step < 0 or await _is_seen(job, step * seconds / 2), "no worker's clock has jumped"
         await job.watch_for(seconds)
     job.stack.set_clocks(0)
+
+
+async def _is_seen(job: Job, ahead: float) -> bool:
+    """Whether a checkpoint says that it was written so many seconds in the future, or will soon."""
+
+    def seen(_: object) -> bool:
+        then = datetime.now(UTC) + timedelta(seconds=ahead)
+        return any(each.updated_at is not None and each.updated_at > then for each in job.latest.values())
+
+    return await job.until(seen)
 
 
 async def disk_full(job: Job, seconds: float) -> None:
@@ -62,15 +76,17 @@ async def disk_full(job: Job, seconds: float) -> None:
 
     It lasts until a delivery has met it.
     """
-    ballast = job.stack.output / ".ballast"
-    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    disk = os.statvfs(job.stack.output)
+    _resize(job.stack.output, (disk.f_blocks - disk.f_bfree) * disk.f_frsize + ROOM_LEFT)
     assert await job.until(lambda progress: NO_ROOM in job.stack.log()), "no delivery has met the full disk"
     pages = job.pages
     await job.watch_for(seconds)
     assert job.pages > pages, "mining has stopped"
-    ballast.unlink()
+    _resize(job.stack.output, ROOM)
+
+
+def _resize(disk: Path, size: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
 Outage = Callable[[Job, float], Awaitable[None]]
@@ -86,10 +102,10 @@ OUTAGES: dict[str, Outage] = {
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """A file system of its own for the output, with little room; False where this machine lets nobody mount one."""
+def own_disk(folder: Path) -> Iterator[bool]:
+    """A file system of its own for the output; False where this machine lets nobody mount one."""
     folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder)]
     try:
         mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from devtools.cli.demo import Verdict
 from devtools.places import CACHE
 from devtools.stand_ins import data_folder
 from tests.kills.job import Job, job_of, lay_pipelines
-from tests.kills.outages import OUTAGES, disk_full, small_disk
+from tests.kills.outages import OUTAGES, disk_full, own_disk
 from tests.kills.plan import Blow, Member, blows
 from tests.kills.recovery import Line, Strike, recoveries, summary
 from tests.kills.stack import Stack
@@ -82,7 +82,7 @@ def outage_test(seconds: float, seed: int, say: Say) -> Report:
     """Every outage once, each for so many seconds."""
     with data_folder.temporary() as folder:
         stack = _stack(folder, seed, lock=30, scale=max(PAGES_SCALE, seconds / 3))
-        with small_disk(stack.output) as mounted, stack.running(), _evidence(stack, seed):
+        with own_disk(stack.output) as mounted, stack.running(), _evidence(stack, seed):
             return asyncio.run(_outages(stack, seconds, seed, mounted, say))
 
 
@@ -137,7 +137,7 @@ async def _outages(stack: Stack, seconds: float, seed: int, mounted: bool, say: 
         await job.begin_round()
         for name, outage in OUTAGES.items():
             if outage is disk_full and not mounted:
-                say(f"{name}: left out, because this machine lets nobody mount a small disk")
+                say(f"{name}: left out, because this machine lets nobody mount a disk of its own")
                 continue
             assert await _until_committed(job, 15), f"everything was mined before {name}"
             say(f"{name} (page {job.pages})")

@@ -10,7 +10,7 @@ from processors.delivery import BatchLimits, deliver, deliver_stream, next_plan
 from shared.adapters.checkpoint_table import LARGEST_ROW, CommittedPage
 from shared.adapters.delivery_table import MAX_PAGES
 from shared.checkpoint import RunState
-from shared.errors import StorageUnavailable
+from shared.errors import ErrorKind, StorageUnavailable
 from shared.messages import WakeUp
 from tests.fakes.scripted_source import Call, answer, pages_of
 from tests.fakes.world import KEY, World
@@ -195,6 +195,26 @@ async def test_a_failing_output_is_asked_less_and_less_often_and_never_given_up(
     assert seconds[:12] == sorted(seconds[:12])
     assert max(seconds) <= 300
     assert seconds[-1] == 300
+
+
+async def test_two_deliveries_that_meet_the_same_outage_both_come_back(world: World):
+    """The second writes between the first one's look and its writing."""
+    wake_up = await mined(world)
+    world.output.away = True
+
+    async def other_comes_back() -> None:
+        delivery = await world.services.deliveries.read(KEY)
+        await world.services.deliveries.write(delivery.failed(world.clock.now(), ErrorKind.TEMPORARY, "away"))
+
+    async def in_between() -> None:
+        world.streams.meanwhile = other_comes_back
+
+    world.output.meanwhile = in_between
+    outcome = await deliver_stream(wake_up, world.services)
+    assert (outcome.what, outcome.facts["failures"]) == ("postponed", 2)
+    world.output.away = False
+    await world.run()
+    assert world.ids() == IDS
 
 
 async def test_while_a_failed_delivery_waits_other_wake_ups_do_nothing(world: World):
