@@ -69,6 +69,7 @@ def broken_by(case: Case) -> str:
     return ""
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("workload", CHOSEN)
 def test_no_single_fault_at_any_point_breaks_a_promise(workload: str):
     with ProcessPoolExecutor() as pool:

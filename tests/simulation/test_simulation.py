@@ -6,6 +6,8 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.simulation.__main__ import outcome_of, story_of
 from tests.simulation.workloads import simulate
 
@@ -13,6 +15,7 @@ SEEDS = int(os.environ.get("SIMULATION_SEEDS") or (10_000 if os.environ.get("CI"
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(1800)
 def test_no_seed_breaks_a_promise():
     """Exactly once in the output, every run ended, nothing left behind, no secret anywhere: see invariants.py."""
     with ProcessPoolExecutor() as pool:

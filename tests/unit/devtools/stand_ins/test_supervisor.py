@@ -28,7 +28,7 @@ while True:
     listener.accept()[0].close()
 """
 IS_STUBBORN = LISTENS.replace("signal.SIGTERM, save_and_end", "signal.SIGTERM, signal.SIG_IGN")
-GIVES_UP = "import sys; print('first line'); sys.exit('the disk is full')"
+GIVES_UP = "import sys; print('first line', flush=True); sys.exit('the disk is full')"
 
 
 def _kind(folder: DataFolder, script: str = LISTENS) -> Kind:
