@@ -44,7 +44,7 @@ simulate: $(READY)  ## The handlers under seeded faults: SEEDS=0-10000 for a ran
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 kill-test: $(READY)  ## N=20 kills of members of the local stack while it mines; OUTAGE=30 for outages as well
-	@$(BIN)/python -m tests.kills --kills $(N) --seed $(or $(SEED),1) --outage $(or $(OUTAGE),0)
+	@$(BIN)/python -m tests.kills --kills $(N) --seed $(or $(SEED),1) --outage $(or $(OUTAGE),0) $(ARGS)
 
 bench: $(READY)  ## Pages per second, and CPU milliseconds per page by process
 	@$(BIN)/python -m bench $(ARGS)

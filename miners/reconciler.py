@@ -41,9 +41,7 @@ async def _look_at(open_run: OpenRun, services: Services) -> str:
     """What was done about one run, in one word."""
     try:
         checkpoint = await services.checkpoints.read(open_run.key)
-        if (
-            checkpoint is not None and checkpoint.is_open
-        ):  # whichever run the row names: a late write may name an old one
+        if checkpoint is not None and checkpoint.is_open:
             return await _while_it_runs(checkpoint, services)
         if checkpoint is None or checkpoint.run < open_run.run:
             return await _before_the_beginning(open_run, checkpoint, services)
@@ -55,6 +53,7 @@ async def _look_at(open_run: OpenRun, services: Services) -> str:
 
 
 async def _while_it_runs(checkpoint: Checkpoint, services: Services) -> str:
+    """Whichever run the row of the index names: a late write may have put an older one there."""
     if not _overdue(checkpoint, services):
         return "moving"
     await postpone(checkpoint, services.now(), services)

@@ -140,8 +140,8 @@ def _limits(services: Services) -> BatchLimits:
 
 
 async def _come_back(wake_up: WakeUp, error: OutputUnavailable, services: Services) -> Outcome:
-    """Another delivery of the stream may have met the same outage: that it will come back is not known to bring these
-    pages as well, so this one does too."""
+    """Later, under a new attempt. A conflict means that another delivery of the stream met the same outage: this one
+    still comes back by itself, because the other may have looked before this one's pages were committed."""
     while True:
         delivery = await services.deliveries.read(wake_up.key)
         wait = next_wait(ErrorKind.TEMPORARY, delivery.failures, None, services.random) or LONGEST_WAIT

@@ -77,10 +77,6 @@ class WakeUp(BaseModel):
     def encode(self) -> bytes:
         return self.model_dump_json().encode()
 
-    def resent(self) -> "WakeUp":
-        """The same wake-up under a new message id."""
-        return self.model_copy(update={"attempt": self.attempt + 1})
-
     @staticmethod
     def decode(body: bytes) -> "WakeUp":
         """Raises MalformedMessage naming the field and what is wrong with it, never the body itself."""

@@ -51,7 +51,6 @@ streams:
     paginator: { type: cursor, cursor_path: next, cursor_param: after }
 """
 
-POSTS = "posts"
 KEY = StreamKey("social", "posts", "ann")
 
 
@@ -96,6 +95,12 @@ class World:
 
     async def resume(self, key: StreamKey = KEY) -> Checkpoint:
         return await resume(await self.checkpoint(key), self.services)
+
+    async def mine_page(self) -> Outcome:
+        """Handle the next wake-up of the miner, whether or not it brings a page."""
+        wake_up = self.broker.receive("mine")
+        assert wake_up is not None, "no wake-up is due"
+        return await self.handle(wake_up)
 
     async def handle(self, delivered: Delivered) -> Outcome:
         """Invoke the function of a message; complete it, or abandon it if the function raises."""

@@ -1,4 +1,4 @@
-"""The work that goes on while members of the stack are killed: rounds of runs for all users of the demo API."""
+"""The work that goes on while members of the stack are killed: a run of every stream for all users of the demo API."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from devtools.cli import connection
 from devtools.cli.demo import PIPELINE, Verdict, judge
@@ -23,10 +23,9 @@ from shared.users import User
 from tests.kills.stack import Stack
 
 PATIENCE = 420.0
-"""Seconds in which a round must end, whatever has been done to it."""
+"""Seconds in which all runs must end, whatever has been done to them."""
 
 LOOK_EVERY = 0.5
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -34,21 +33,18 @@ class Job:
     stack: Stack
     services: Services
     keys: list[StreamKey]
-    rounds: int = 0
     latest: dict[StreamKey, Checkpoint] = field(default_factory=dict)
     pages: int = 0
-    """Committed, over all rounds, as far as they were seen."""
+    """Committed, as far as they were seen."""
 
     _watch: Watch | None = None
-    _tick: datetime = LONG_AGO
 
-    async def begin_round(self) -> None:
+    async def begin(self) -> None:
         """Ask for a run of every stream and user. Raises StorageError."""
-        self._tick = max(datetime.now(UTC).replace(microsecond=0), self._tick + timedelta(seconds=1))
+        tick = datetime.now(UTC).replace(microsecond=0)
         for name, stream in sorted({(key.pipeline, key.stream) for key in self.keys}):
-            await self.services.schedules.request(name, stream, self._tick)
-        self._watch = Watch(self.services, self.keys, self._tick)
-        self.rounds += 1
+            await self.services.schedules.request(name, stream, tick)
+        self._watch = Watch(self.services, self.keys, tick)
         self.stack.run_scheduler()
 
     async def until(self, condition: Callable[[Progress], bool], seconds: float = PATIENCE) -> bool:
@@ -67,17 +63,14 @@ class Job:
 
     async def look(self) -> Progress | None:
         """None while table storage is away."""
-        assert self._watch is not None, "no round has begun"
+        assert self._watch is not None, "nothing has begun"
         try:
             progress = await self._watch.look()
             checkpoints = await self._watch.checkpoints()
         except StorageError:
             return None
-        for checkpoint in checkpoints:
-            before = self.latest.get(checkpoint.key)
-            same_run = before is not None and before.run == checkpoint.run
-            self.pages += checkpoint.next_seq - (before.next_seq if before is not None and same_run else 0)
-            self.latest[checkpoint.key] = checkpoint
+        self.latest |= {each.key: each for each in checkpoints}
+        self.pages = sum(each.next_seq for each in self.latest.values())
         return progress
 
     async def finish(self) -> None:

@@ -97,7 +97,7 @@ async def _kills(stack: Stack, chosen: list[Blow], seed: int, say: Say) -> Repor
     """As many of the blows as fall before everything is mined."""
     rng, started, strikes = random.Random(seed), time.monotonic(), []
     async with job_of(stack, USERS, seed) as job:
-        await job.begin_round()
+        await job.begin()
         for number, blow in enumerate(chosen, 1):
             if not await _until_committed(job, blow.pages):
                 break
@@ -134,7 +134,7 @@ async def _until_committed(job: Job, pages: int) -> bool:
 async def _outages(stack: Stack, seconds: float, seed: int, mounted: bool, say: Say) -> Report:
     started, hits = time.monotonic(), Counter[str]()
     async with job_of(stack, USERS, seed) as job:
-        await job.begin_round()
+        await job.begin()
         for name, outage in OUTAGES.items():
             if outage is disk_full and not mounted:
                 say(f"{name}: left out, because this machine lets nobody mount a disk of its own")

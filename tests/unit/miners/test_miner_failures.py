@@ -15,7 +15,6 @@ from shared.errors import (
     TemporaryFailure,
 )
 from shared.messages import StreamKey, WakeUp
-from shared.outcome import Outcome
 from shared.pipeline.responses import Response
 from shared.retries import POLICY
 from shared.users import User, UserState
@@ -51,12 +50,6 @@ async def started(world: World, *users: str) -> World:
     return world
 
 
-async def one_step(world: World) -> Outcome:
-    wake_up = world.broker.receive("mine")
-    assert wake_up is not None
-    return await world.handle(wake_up)
-
-
 async def parked(world: World) -> list[Parked]:
     return [each async for each in world.services.parked.all()]
 
@@ -89,7 +82,7 @@ async def test_what_may_pass_is_tried_again_later_with_the_evidence_kept(
     failure: Response | Exception, kind: ErrorKind
 ):
     world = await started(World(failing(2, failure)))
-    outcome = await one_step(world)
+    outcome = await world.mine_page()
     assert (outcome.what, outcome.facts["kind"], outcome.facts["failures"]) == ("retried", kind, 1)
     checkpoint = await world.checkpoint()
     assert (checkpoint.next_seq, checkpoint.failures, checkpoint.last_error_kind) == (0, 1, kind)
@@ -115,7 +108,7 @@ async def test_what_does_not_pass_is_parked_in_the_end(failure: Response | Excep
 @pytest.mark.parametrize(("failure", "kind"), LASTING)
 async def test_what_would_fail_again_is_parked_at_once(failure: Response | Exception, kind: ErrorKind):
     world = await started(World(failing(1000, failure)))
-    outcome = await one_step(world)
+    outcome = await world.mine_page()
     assert (outcome.what, outcome.facts["reason"]) == ("parked", kind)
     assert (await world.checkpoint()).state is RunState.PARKED
     assert len(world.source.calls) == 1
@@ -190,8 +183,8 @@ Change = Callable[[World], Awaitable[None]]
 async def test_a_user_who_can_not_be_mined_is_parked_with_the_reason_and_nobody_else_is(change: Change, reason: str):
     """The source is not even asked; the page before it is delivered."""
     world = await started(World(GOOD), "ann", "bob")
-    await one_step(world)
-    await one_step(world)
+    await world.mine_page()
+    await world.mine_page()
     await change(world)
     await world.run()
     checkpoint = await world.checkpoint()
@@ -205,7 +198,7 @@ async def test_a_user_who_can_not_be_mined_is_parked_with_the_reason_and_nobody_
 @pytest.mark.parametrize(("change", "reason"), CHANGES)
 async def test_cured_by_the_user_the_run_goes_on_at_the_next_schedule(change: Change, reason: str):
     world = await started(World(GOOD))
-    await one_step(world)
+    await world.mine_page()
     await change(world)
     await world.run()
     await world.add_user("ann", "new-token")
@@ -228,7 +221,7 @@ async def test_every_missing_credential_is_named_in_the_error():
 async def test_a_refused_credential_is_remembered_for_this_pipeline():
     """The other streams of the user need not ask to learn it."""
     world = await started(World(failing(1000, answer({}, 401))))
-    await one_step(world)
+    await world.mine_page()
     user = await world.services.users.get("ann")
     assert user is not None
     assert user.rejected == {"social"}
@@ -238,7 +231,7 @@ async def test_a_credential_that_was_changed_meanwhile_is_tried_before_anything_
     """The 401 was the old token's; the user must not be marked for it."""
     world = await started(World(failing(1, answer({}, 401))))
     world.source.meanwhile = lambda: world.add_user("ann", "new-token")
-    outcome = await one_step(world)
+    outcome = await world.mine_page()
     assert (outcome.what, outcome.facts["error"]) == ("postponed", "the user was changed meanwhile")
     await world.run()
     assert world.ids() == ALL

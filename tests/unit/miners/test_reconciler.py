@@ -28,10 +28,11 @@ async def started(pipeline: str = PIPELINE, users: tuple[str, ...] = ("ann",)) -
     return world
 
 
-async def one_page(world: World) -> None:
-    message = world.broker.receive("mine")
-    assert message is not None
-    await world.handle(message)
+async def mined(world: World) -> World:
+    """All three pages; their delivery has not begun."""
+    for _ in range(3):
+        await world.mine_page()
+    return world
 
 
 async def open_runs(world: World) -> list[OpenRun]:
@@ -42,7 +43,7 @@ async def open_runs(world: World) -> list[OpenRun]:
 async def test_a_lost_wake_up_is_sent_again(pages: int):
     world = await started()
     for _ in range(pages):
-        await one_page(world)
+        await world.mine_page()
     world.broker.ready.clear()
     outcome = await world.reconcile_now()
     assert outcome.facts == {"woken": 1}
@@ -61,7 +62,7 @@ async def test_it_goes_out_under_a_new_id():
 
 async def test_a_run_that_moves_is_left_alone():
     world = await started()
-    await one_page(world)
+    await world.mine_page()
     sent = len(world.broker.sent)
     world.later(seconds=119)
     assert (await world.reconcile()).facts == {"moving": 1}
@@ -82,9 +83,7 @@ async def test_a_run_that_waits_for_its_time_is_left_alone():
 
 async def test_a_lost_delivery_is_woken_again():
     """The run is done, its last message was lost."""
-    world = await started()
-    for _ in range(3):
-        await one_page(world)
+    world = await mined(await started())
     world.broker.ready.clear()
     assert (await world.checkpoint()).state is RunState.DONE
     assert (await world.reconcile()).facts == {"moving": 1}
@@ -95,9 +94,7 @@ async def test_a_lost_delivery_is_woken_again():
 
 
 async def test_a_delivery_that_waits_for_its_output_is_left_alone():
-    world = await started()
-    for _ in range(3):
-        await one_page(world)
+    world = await mined(await started())
     delivery = await world.services.deliveries.read(KEY)
     until = world.clock.now().replace(minute=50)
     await world.services.deliveries.write(replace(delivery, not_before=until))
@@ -147,7 +144,7 @@ async def test_an_index_row_of_a_user_who_can_not_be_mined_is_closed():
 
 async def test_an_index_row_of_an_older_run_is_closed_and_the_newer_one_is_kept():
     world = await started()
-    await one_page(world)
+    await world.mine_page()
     old = OpenRun(KEY, "20200101T000000Z-old", world.clock.now())
     await world.services.open_runs.add(old)
     world.later(minutes=10)
@@ -170,9 +167,7 @@ async def test_a_row_that_names_an_older_run_leads_to_the_one_that_is_open():
 
 
 async def test_a_row_that_names_an_older_run_leads_to_the_pages_that_are_not_delivered():
-    world = await started()
-    for _ in range(3):
-        await one_page(world)
+    world = await mined(await started())
     world.broker.ready.clear()
     await world.services.open_runs.add(OpenRun(KEY, "20200101T000000Z-old", world.clock.now()))
     assert (await world.reconcile_now()).facts == {"delivery_woken": 1}
@@ -192,7 +187,7 @@ async def test_a_row_that_was_taken_by_a_new_run_is_not_closed_for_the_old_one()
 
 async def test_a_parked_run_is_closed_when_it_is_delivered_and_opened_when_it_goes_on():
     world = await started()
-    await one_page(world)
+    await world.mine_page()
     await park(await world.checkpoint(), "rejected", ErrorKind.REJECTED, "no", world.services)
     await world.run()
     await world.reconcile_now()
@@ -214,7 +209,7 @@ async def test_the_index_of_a_run_that_emits_all_is_dropped_at_its_end():
 async def test_the_index_of_a_parked_run_is_kept_for_when_it_goes_on():
     """Else a record that moved to a later page would come out a second time."""
     world = await started(PIPELINE.rstrip("\n") + "\n    emit: all\n")
-    await one_page(world)
+    await world.mine_page()
     await park(await world.checkpoint(), "rejected", ErrorKind.REJECTED, "no", world.services)
     await world.run()
     await world.reconcile_now()

@@ -253,17 +253,23 @@ async def test_what_the_next_run_emits_again_is_said_by_the_stream(emit: str, li
     assert len(world.lines()) == lines
 
 
-@pytest.mark.parametrize("reason", sorted({*CURED_BY_TIME, "user_paused", "invalid_credential", "credential_expired"}))
-async def test_a_run_that_was_parked_for_what_is_cured_goes_on(reason: str):
-    world = await world_of(1)
+async def parked_until_it_is_due_again(world: World, reason: str) -> str:
+    """The only user's run is parked, and an hour later everybody is due; returns the run's id."""
     await world.schedule()
     world.broker.ready.clear()
     (open_run,) = await checkpoints(world)
     await world.services.checkpoints.replace(open_run.parked(NOW, reason, None, "why"))
     world.later(hours=1)
     await world.schedule()
+    return open_run.run
+
+
+@pytest.mark.parametrize("reason", sorted({*CURED_BY_TIME, "user_paused", "invalid_credential", "credential_expired"}))
+async def test_a_run_that_was_parked_for_what_is_cured_goes_on(reason: str):
+    world = await world_of(1)
+    run = await parked_until_it_is_due_again(world, reason)
     (resumed,) = await checkpoints(world)
-    assert (resumed.run, resumed.state) == (open_run.run, RunState.RUNNING)
+    assert (resumed.run, resumed.state) == (run, RunState.RUNNING)
     await world.run()
     assert len(world.lines()) == len(RECORDS)
 
@@ -271,12 +277,7 @@ async def test_a_run_that_was_parked_for_what_is_cured_goes_on(reason: str):
 @pytest.mark.parametrize("reason", [ErrorKind.CURSOR_LOOP, ErrorKind.PAGE_LIMIT, ErrorKind.REJECTED, "unknown"])
 async def test_a_run_that_was_parked_for_somebody_to_look_at_waits_for_them(reason: str):
     world = await world_of(1)
-    await world.schedule()
-    world.broker.ready.clear()
-    (open_run,) = await checkpoints(world)
-    await world.services.checkpoints.replace(open_run.parked(NOW, reason, None, "why"))
-    world.later(hours=1)
-    await world.schedule()
+    await parked_until_it_is_due_again(world, reason)
     (waiting,) = await checkpoints(world)
     assert (waiting.state, waiting.reason) == (RunState.PARKED, reason)
     assert world.broker.ready == []
