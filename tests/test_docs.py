@@ -23,7 +23,8 @@ from miners.scheduler import CURED_BY_TIME, CURED_BY_USER
 from processors.dead_letters import POLICY as DEAD_LETTERS
 from processors.dead_letters import Replay
 from shared.errors import ErrorKind
-from shared.pipeline.spec import MODELS, Pipeline, Spec
+from shared.pipeline.spec import Pipeline, Spec
+from shared.pipeline.spec.places import models
 from shared.retries import POLICY as RETRIES
 from shared.services import TABLES
 from shared.settings import Settings
@@ -158,7 +159,7 @@ def _choices(field: FieldInfo) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize(("heading", "model"), [("The file", Pipeline), *MODELS.items()])
+@pytest.mark.parametrize(("heading", "model"), [("The file", Pipeline), *models().items()])
 def test_every_option_of_pipeline_files_is_documented(heading: str, model: type[Spec]):
     """Each with its default, and with the values to choose from where there are such."""
     documented = markdown.table(PIPELINES, heading)
@@ -171,8 +172,8 @@ def test_every_option_of_pipeline_files_is_documented(heading: str, model: type[
 
 
 def test_no_model_of_pipeline_files_is_left_out():
-    """MODELS, which the test above goes by, holds every model there is."""
-    assert set(Spec.__subclasses__()) == {Pipeline, *MODELS.values()}
+    """`models`, which the test above goes by, holds every model there is."""
+    assert set(Spec.__subclasses__()) == {Pipeline, *models().values()}
 
 
 # Failures

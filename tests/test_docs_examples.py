@@ -18,7 +18,8 @@ from shared.pipeline.loader import load_text
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import page_request
 from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
-from shared.pipeline.spec import MODELS, Auth, Paginator, Pipeline
+from shared.pipeline.spec import Auth, Paginator, Pipeline
+from shared.pipeline.spec.places import models
 from tests import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +57,7 @@ class Message:
 
 def examples(union: Any) -> list[markdown.Block]:
     """The `yaml` blocks of the models of one union, each under its own heading."""
-    types = {name for name, model in MODELS.items() if model in get_args(get_args(union)[0])}
+    types = {name for name, model in models().items() if model in get_args(get_args(union)[0])}
     return [block for block in BLOCKS if block.language == "yaml" and block.heading in types]
 
 
@@ -107,7 +108,7 @@ def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
 
 def test_every_paginator_and_way_of_authentication_has_an_example():
     shown = {block.heading for block in [*examples(Paginator), *examples(Auth)]}
-    assert shown == MODELS.keys() - {"source", "streams"}
+    assert shown == models().keys() - {"source", "streams"}
 
 
 @pytest.mark.parametrize("row", markdown.table(PIPELINES, "What a response means").rows, ids=" ".join)

@@ -8,9 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from shared.errors import InvalidPipeline
-from shared.pipeline.spec import Pipeline, keys_at
-
-Location = tuple[str | int, ...]
+from shared.pipeline.spec import Pipeline
+from shared.pipeline.spec.places import Location, in_file, keys_at
 
 ALLOWED = {
     "missing": "this key must be there",
@@ -30,9 +29,6 @@ ALLOWED = {
     "union_tag_not_found": "a mapping with a type",
 }
 """What to put in place of pydantic's own words, by its type of error."""
-
-UNIONS = {"auth", "paginator"}
-"""Keys behind which pydantic's path has a step for the type, which may be called like a key of the file."""
 
 
 def load_folder(folder: Path) -> dict[str, Pipeline]:
@@ -116,7 +112,7 @@ def _mistakes(name: str, lines: dict[Location, int], errors: Sequence[Any]) -> I
     """
     places: dict[Location, list[Any]] = {}
     for error in errors:
-        places.setdefault(_without_tags(error["loc"], lines), []).append(error)
+        places.setdefault(_in_file(error["loc"], lines), []).append(error)
     for location in sorted(places, key=lambda location: _line_of(location, lines)):
         found = places[location]
         below = any(len(other) > len(location) and other[: len(location)] == location for other in places)
@@ -130,22 +126,12 @@ def _line_of(location: Location, lines: dict[Location, int]) -> int:
     return lines[location]
 
 
-def _without_tags(location: Location, lines: dict[Location, int]) -> Location:
-    """pydantic names the chosen member of a union in the path; the file has no such step."""
+def _in_file(location: Location, lines: dict[Location, int]) -> Location:
+    """pydantic's path as the file has it; a key that YAML reads as a number stands in `lines` as text."""
     path: Location = ()
-    for index, step in enumerate(location):
-        if index and location[index - 1] in UNIONS:
-            continue
-        last = index == len(location) - 1
-        if (*path, str(step)) in lines:
-            step = str(step)  # a key that YAML reads as a number
-        if (*path, step) in lines or (last and not _is_tag(step)):
-            path = (*path, step)
+    for step in in_file(location):
+        path = (*path, str(step) if (*path, str(step)) in lines else step)
     return path
-
-
-def _is_tag(step: str | int) -> bool:
-    return isinstance(step, str) and ("[" in step or step in {"str", "int", "float", "bool"})
 
 
 def _what(errors: list[Any]) -> str:

@@ -1,0 +1,71 @@
+"""What the values of a pipeline file may be."""
+
+import re
+from typing import Annotated
+
+import jmespath
+from croniter import croniter
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_.-]+)\}")
+
+
+def _is_name(value: str) -> str:
+    if not NAME.match(value):
+        raise ValueError("allowed: a lower-case letter, then letters, digits, - or _ (at most 63 characters)")
+    return value
+
+
+def _is_path(value: str) -> str:
+    try:
+        jmespath.compile(value)
+    except JMESPathError as error:
+        raise ValueError(f"allowed: a JMESPath expression ({str(error).splitlines()[0]})") from None
+    return value
+
+
+def _is_schedule(value: str) -> str:
+    if len(value.split()) != 6 or not croniter.is_valid(value, second_at_beginning=True):
+        raise ValueError('allowed: an NCRONTAB of six fields (second first), such as "0 0 * * * *"')
+    return value
+
+
+def _is_base_url(value: str) -> str:
+    if not re.match(r"^(https?://[^/?#]+|\{params\.)", value):
+        raise ValueError("allowed: http:// or https:// and a host, or {params.…}")
+    return value
+
+
+def _is_origin(value: str) -> str:
+    if not re.match(r"^https?://[^/?#]+$", value):
+        raise ValueError("allowed: https://HOST without a path")
+    return value
+
+
+def _template_of(*scopes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        for scope, name in PLACEHOLDER.findall(value):
+            if scope not in scopes:
+                allowed = ", ".join(f"{{{scope}.…}}" for scope in scopes)
+                raise ValueError(f"found {{{scope}.{name}}}, allowed: {allowed}")
+            if scope == "user" and name != "id":
+                raise ValueError(f"found {{user.{name}}}, allowed: {{user.id}}")
+        return value
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+JsonPath = Annotated[str, AfterValidator(_is_path)]
+Schedule = Annotated[str, AfterValidator(_is_schedule)]
+Template = Annotated[str, _template_of("user", "params")]
+BaseUrl = Annotated[Template, AfterValidator(_is_base_url)]
+Origin = Annotated[str, AfterValidator(_is_origin)]
+SecretTemplate = Annotated[str, _template_of("user", "params", "credentials")]
+QueryValue = Template | int | float | bool
+
+
+class Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

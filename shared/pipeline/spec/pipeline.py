@@ -1,0 +1,42 @@
+"""One pipeline file."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from shared.messages import Priority
+from shared.pipeline.spec.fields import PLACEHOLDER, Name, Schedule, Spec
+from shared.pipeline.spec.source import Source
+from shared.pipeline.spec.stream import Stream
+
+
+def _stream_names_differ(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    names = [stream.name for stream in streams]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"found two streams named {twice[0]!r}, allowed: one name for one stream")
+    return streams
+
+
+class Pipeline(Spec):
+    """One pipeline file."""
+
+    pipeline: Name
+    source: Source
+    streams: Annotated[tuple[Stream, ...], Field(min_length=1), AfterValidator(_stream_names_differ)]
+    schedule: Schedule = "0 0 * * * *"
+    priority: Priority = Priority.NORMAL
+
+    def stream(self, name: str) -> Stream | None:
+        return next((stream for stream in self.streams if stream.name == name), None)
+
+    @property
+    def credentials(self) -> frozenset[str]:
+        """Names of the credentials that every user of this pipeline must have."""
+        text = " ".join(str(value) for value in self.source.auth.model_dump().values())
+        return frozenset(name for scope, name in PLACEHOLDER.findall(text) if scope == "credentials")
+
+    @property
+    def params(self) -> frozenset[str]:
+        """Names of the parameters that every user of this pipeline must have."""
+        text = self.model_dump_json()
+        return frozenset(name for scope, name in PLACEHOLDER.findall(text) if scope == "params")

@@ -1,0 +1,19 @@
+"""The API that a pipeline file describes."""
+
+from pydantic import Field
+
+from shared.pipeline.spec.auth import Auth
+from shared.pipeline.spec.fields import BaseUrl, Origin, Spec, Template
+
+
+class Source(Spec):
+    """The API: where it is and how one user is let in.
+
+    `allowed_origins` are origins besides that of `base_url` to which next links may lead; the credential goes
+    to these origins only.
+    """
+
+    base_url: BaseUrl
+    auth: Auth
+    headers: dict[str, Template] = Field(default={})
+    allowed_origins: tuple[Origin, ...] = ()
