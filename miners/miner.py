@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
-from processors.records import Sifted, compressed, output_lines, sift
+from processors.records import SeenKeys, Sifted, compressed, learn, output_lines, sift
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint, Standing
@@ -27,10 +27,12 @@ from shared.log import redacted, remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
 from shared.pipeline.auth import attachment, secrets_of, without_secrets
+from shared.pipeline.marks import is_before, later
 from shared.pipeline.requests import page_request, resolved
 from shared.pipeline.responses import Page, read_page
 from shared.pipeline.spec import HeaderLink, JsonLink, Pipeline, Stream
 from shared.pipeline.templates import Scopes
+from shared.pipeline.watermarks import Span, highest_of, marks_of, window_scope
 from shared.retries import next_wait
 from shared.runs import LONGEST_ERROR, park, postpone, send_current, write_and_send
 from shared.services import Services
@@ -58,6 +60,7 @@ class Work:
             "user": {"id": self.user.id},
             "params": self.user.params,
             "credentials": self.user.credentials,
+            "window": window_scope(self.stream.incremental, Span(self.checkpoint.since, self.checkpoint.until)),
         }
 
 
@@ -136,10 +139,12 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
     before = work.checkpoint
     _check_bounds(before, work.stream)
     page, now = await _fetched(work, services)
+    sifted = sift(page.records, work.stream, await cache.seen(before, services.checkpoints))
+    if not sifted.kept and await _has_caught_up(work, page, services):
+        page = replace(page, cursor=None)
     guard = before.guard
     if page.cursor is not None:
         guard = guard.advance(before.next_seq, before.cursor, page.cursor)
-    sifted = sift(page.records, work.stream, await cache.seen(before, services.checkpoints))
     lines = output_lines(sifted.kept, before, now)
     after = before.committed(
         now,
@@ -149,6 +154,8 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
         duplicates=sifted.duplicates,
         size=len(lines),
         indexed=bool(sifted.learned),
+        highest=_highest(work, page),
+        late=_late(work, sifted),
     )
     deliver_at = delivery_due(before, after, services.settings, now)
     if deliver_at is not None:
@@ -174,6 +181,38 @@ async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
         link = resolved(request.url, page.cursor)
         page = replace(page, cursor=without_secrets(link, secrets_of(work.pipeline, work.user.credentials)))
     return page, now
+
+
+def _highest(work: Work, page: Page) -> str:
+    """The furthest mark that the run has met, or the watermark. Raises MalformedResponse."""
+    before, asks = work.checkpoint, work.stream.incremental
+    known = before.highest or before.watermark
+    if asks is None:
+        return known
+    return later(known, highest_of(asks, page.records, page.headers, before.started_at, before.next_seq), asks.format)
+
+
+def _late(work: Work, sifted: Sifted) -> int:
+    """How many of the records that are kept lie behind the watermark."""
+    asks, watermark = work.stream.incremental, work.checkpoint.watermark
+    if asks is None or not asks.cursor_path or not watermark:
+        return 0
+    return sum(is_before(mark, watermark, asks.format) for mark in marks_of(sifted.kept, asks.cursor_path, asks.format))
+
+
+async def _has_caught_up(work: Work, page: Page, services: Services) -> bool:
+    """Whether a page of which nothing is kept is where an earlier run began, and that run left nothing out.
+
+    A source that moves while it is paged may show a whole page of this same run again; that is no end.
+    """
+    before = work.checkpoint
+    if work.stream.stop_when != "all_seen" or not before.caught_up or not page.records:
+        return False
+    rows = await services.checkpoints.seen(before, before.index_start)
+    learned: SeenKeys = {}
+    for row in rows:
+        learn(learned, row)
+    return not sift(page.records, work.stream, learned).duplicates
 
 
 def _check_bounds(checkpoint: Checkpoint, stream: Stream) -> None:

@@ -24,6 +24,25 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What somebody asked a run for: marks from `since` to `until`, or everything anew (`full`).
+
+    Nothing said means what is due: what has changed since the watermark.
+    """
+
+    since: str = ""
+    until: str = ""
+    full: bool = False
+
+    @property
+    def is_backfill(self) -> bool:
+        return bool(self.since or self.until)
+
+
+DUE = Extent()
+
+
 class Standing(StrEnum):
     """How a wake-up stands to the checkpoint it names."""
 
@@ -66,8 +85,11 @@ class Checkpoint:
 
     `next_seq` is the page to mine next, so it is also the number of pages committed. `staged_*` count what was
     committed since delivery was last woken at once; `staged_since` is when its last timed wake-up was asked for.
-    `index_position` counts the rows of the dedupe index called `index`; both outlive runs. Times are UTC; sizes are
-    bytes of JSON.
+    `index_position` counts the rows of the dedupe index called `index`; both outlive runs, and `index_start` is where
+    this run found it. `watermark` outlives runs too: the mark (see pipeline/watermarks.py) up to which everything has
+    been mined. This run asks for what lies between `since` and `until`; `highest` is the furthest mark it has seen,
+    `late` counts records behind the watermark. A `backfill` leaves the watermark where it is. `caught_up` says that
+    the run before was done, so that nothing older is missing. Times are UTC; sizes are bytes of JSON.
     """
 
     key: StreamKey
@@ -94,7 +116,15 @@ class Checkpoint:
     staged_bytes: int = 0
     staged_since: datetime | None = None
     index: str = ""
+    index_start: int = 0
     index_position: int = 0
+    watermark: str = ""
+    since: str = ""
+    until: str = ""
+    highest: str = ""
+    late: int = 0
+    backfill: bool = False
+    caught_up: bool = False
     updated_at: datetime | None = None
     ended_at: datetime | None = None
     etag: str | None = field(default=None, compare=False, repr=False)
@@ -134,9 +164,22 @@ class Checkpoint:
         return Checkpoint(key, run, now, priority=priority, index=index, updated_at=now)
 
     def begin_again(self, run: str, now: datetime, priority: Priority, index: str) -> "Checkpoint":
-        """A new run; the dedupe index goes on where it has the same name."""
-        fresh = replace(Checkpoint.begin(self.key, run, now, priority, index), etag=self.etag)
-        return replace(fresh, index_position=self.index_position) if index == self.index else fresh
+        """A new run; the dedupe index goes on where it has the same name, and the watermark stays."""
+        fresh = Checkpoint.begin(self.key, run, now, priority, index)
+        position = self.index_position if index == self.index else 0
+        caught_up = self.state is RunState.DONE and not self.backfill
+        return replace(
+            fresh,
+            index_start=position,
+            index_position=position,
+            watermark=self.watermark,
+            caught_up=caught_up,
+            etag=self.etag,
+        )
+
+    def asking_for(self, since: str, until: str, *, backfill: bool = False) -> "Checkpoint":
+        """The run is to bring what lies between these marks."""
+        return replace(self, since=since, until=until, backfill=backfill)
 
     def committed(
         self,
@@ -148,8 +191,10 @@ class Checkpoint:
         duplicates: int,
         size: int,
         indexed: bool,
+        highest: str = "",
+        late: int = 0,
     ) -> "Checkpoint":
-        """One page further. `cursor` None means that this was the last page: the run is done."""
+        """One page further. `cursor` None means that this was the last page: the run is done, the watermark moves."""
         done = cursor is None
         return replace(
             self,
@@ -166,6 +211,9 @@ class Checkpoint:
             staged_records=self.staged_records + records,
             staged_bytes=self.staged_bytes + size,
             index_position=self.index_position + (1 if indexed else 0),
+            highest=highest,
+            late=self.late + late,
+            watermark=highest if done and highest and not self.backfill else self.watermark,
             updated_at=now,
             ended_at=now if done else None,
         )

@@ -20,6 +20,7 @@ from shared.pipeline.requests import page_request
 from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
 from shared.pipeline.spec import Auth, Paginator, Pipeline
 from shared.pipeline.spec.places import models
+from shared.pipeline.watermarks import highest_of, span_of, window_scope
 from tests import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,6 +97,24 @@ def test_a_paginator_follows_pages_as_its_example_shows(example: markdown.Block)
     assert cursor is None
 
 
+def test_an_incremental_run_asks_as_its_example_shows():
+    (example,) = [block for block in BLOCKS if block.language == "yaml" and block.heading == "incremental"]
+    stream = load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml").streams[0]
+    asked, answered = messages(example)
+    assert stream.incremental is not None
+    first = window_scope(stream.incremental, span_of(stream.incremental, "", NOW))
+    assert _asked_by(example, first) == asked.target
+    page = read_page(stream, None, answered.response, NOW)
+    watermark = highest_of(stream.incremental, page.records, page.headers, NOW, 0)
+    second = window_scope(stream.incremental, span_of(stream.incremental, watermark, NOW))
+    assert f"updated_since={second['start']}" in PIPELINES
+
+
+def _asked_by(example: markdown.Block, window: dict[str, str]) -> str:
+    pipeline = load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml")
+    return target_of(page_request(pipeline, pipeline.streams[0], None, {**SCOPES, "window": window}).url)
+
+
 @pytest.mark.parametrize("example", examples(Auth), ids=lambda example: example.heading)
 def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
     pipeline = load_text(f"{SOURCE}{example.text}streams:\n{ORDERS}", "example.yaml")
@@ -108,7 +127,7 @@ def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
 
 def test_every_paginator_and_way_of_authentication_has_an_example():
     shown = {block.heading for block in [*examples(Paginator), *examples(Auth)]}
-    assert shown == models().keys() - {"source", "streams"}
+    assert shown == models().keys() - {"source", "streams", "incremental"}
 
 
 @pytest.mark.parametrize("row", markdown.table(PIPELINES, "What a response means").rows, ids=" ".join)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -44,10 +44,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The records of one page and where the next one starts (None: nowhere)."""
+    """The records of one page, where the next one starts (None: nowhere), and the headers that came with it."""
 
     records: list[Record]
     cursor: str | None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read_page(stream: Stream, cursor: str | None, response: Response, now: datetime) -> Page:
@@ -59,7 +60,7 @@ def read_page(stream: Stream, cursor: str | None, response: Response, now: datet
     if error := _error_inside(body, stream):
         raise _classified(response, error, now)
     records = _records(body, stream)
-    return Page(records, next_cursor(stream, cursor, body, headers, len(records)))
+    return Page(records, next_cursor(stream, cursor, body, headers, len(records)), headers)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

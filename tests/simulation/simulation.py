@@ -155,7 +155,9 @@ class Simulation:
         self._spawn(self._timers())
         events = [self._spawn(EVENTS[name](self)) for name in self.workload.events]
         try:
-            for _ in range(self.workload.runs):
+            for number in range(self.workload.runs):
+                if number:
+                    self.api.write(self.keys)
                 await self._until_ended()
             await asyncio.gather(*events)
             await self._cure()

@@ -5,6 +5,7 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 
 from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
 from shared.pipeline.spec.fields import PLACEHOLDER, Spec
+from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import (
     Cursor,
     HeaderLink,
@@ -27,6 +28,7 @@ __all__ = [
     "HeaderLink",
     "HeadersAuth",
     "HttpBasic",
+    "Incremental",
     "JsonLink",
     "NoAuth",
     "Offset",

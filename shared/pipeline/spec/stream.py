@@ -1,10 +1,11 @@
 """One endpoint of the source, and what is kept of it."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shared.pipeline.spec.fields import JsonPath, Name, QueryValue, Spec, Template
+from shared.pipeline.spec.fields import PLACEHOLDER, JsonPath, Name, QueryValue, Spec, Template
+from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import Paginator
 
 
@@ -24,6 +25,8 @@ class Stream(Spec):
     primary_key: tuple[JsonPath, ...] = ()
     emit: Literal["changed", "new", "all"] = "changed"
     paginator: Paginator
+    incremental: Incremental | None = None
+    stop_when: Literal["all_seen"] | None = None
     error_path: JsonPath | None = None
     max_pages: int = Field(100_000, ge=1, strict=True)
     repeated_cursor_limit: int = Field(5, ge=1, strict=True)
@@ -34,3 +37,19 @@ class Stream(Spec):
         if isinstance(values, dict) and isinstance(values.get("primary_key"), str):
             return values | {"primary_key": [values["primary_key"]]}
         return values
+
+    @model_validator(mode="after")
+    def _can_tell_what_it_has_seen(self) -> Self:
+        if self.stop_when == "all_seen" and (not self.primary_key or self.emit == "all"):
+            raise ValueError("found stop_when: all_seen, allowed: with a primary_key, and emit: changed or new")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_window_to_speak_of(self) -> Self:
+        named = {name for scope, name in PLACEHOLDER.findall(self.model_dump_json()) if scope == "window"}
+        if strange := sorted(named - {"start", "end"}):
+            raise ValueError(f"found {{window.{strange[0]}}}, allowed: {{window.start}}, {{window.end}}")
+        begins = self.incremental is not None and (self.incremental.initial_value is not None)
+        if named and not begins:
+            raise ValueError("found {window.…}, allowed: with incremental and its initial_value")
+        return self
