@@ -21,8 +21,9 @@ from shared.checkpoint import DUE, Checkpoint, Extent, RunState
 from shared.errors import AlreadyExists, Conflict
 from shared.messages import StreamKey
 from shared.outcome import Outcome
+from shared.pipeline.slices import plan_of
 from shared.pipeline.spec import Pipeline, Stream
-from shared.pipeline.watermarks import span_of
+from shared.pipeline.watermarks import Span, span_of
 from shared.runs import resume
 from shared.services import Services
 from shared.users import User
@@ -182,10 +183,11 @@ async def _begin(
 def _asking(begun: Checkpoint, stream: Stream, extent: Extent) -> Checkpoint:
     """The run knows from its beginning what it asks the source for, so that every page asks for the same."""
     if extent.is_backfill or stream.incremental is None:
-        return begun.asking_for(extent.since, extent.until, backfill=extent.is_backfill)
+        plan = plan_of(stream, Span(extent.since, extent.until))
+        return begun.asking_for(plan, backfill=extent.is_backfill)
     watermark = "" if extent.full else begun.watermark
     span = span_of(stream.incremental, watermark, begun.started_at)
-    return replace(begun.asking_for(span.since, span.until), watermark=watermark)
+    return replace(begun.asking_for(plan_of(stream, span)), watermark=watermark)
 
 
 def _has_been(existing: Checkpoint, run: str) -> bool:

@@ -150,6 +150,8 @@ def _default(field: FieldInfo) -> str:
             return "`[]`"
         case bool():
             return f"`{str(field.default).lower()}`"
+        case Spec():
+            return f"`{field.default.model_dump(exclude_defaults=True)}`"
         case timedelta():
             return f"`{field.default.total_seconds():g}s`"
         case value:

@@ -23,8 +23,8 @@ from tests.simulation.workload import BY_POSITION
 Line = dict[str, object]
 
 ENDINGS = frozenset(
-    {"committed", "resent", "ignored", "overtaken", "postponed", "retried", "parked", "delivered", "waiting"}
-    | {"replayed", "dropped", "returned"}
+    {"committed", "split", "left_out", "resent", "ignored", "overtaken", "postponed", "retried", "parked"}
+    | {"delivered", "waiting", "replayed", "dropped", "returned"}
 )
 """Everything that may become of a message."""
 

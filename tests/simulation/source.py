@@ -11,7 +11,7 @@ from shared.pipeline.requests import PageRequest
 from shared.pipeline.responses import Response
 from tests.fakes.scripted_source import answer
 from tests.simulation.troubles import PATIENT, REFUSALS, TROUBLES
-from tests.simulation.workload import Workload
+from tests.simulation.workload import BEGINNING, Workload
 
 HOST = "api.example.com"
 BIG = 2**53 + 1
@@ -102,8 +102,8 @@ class SimulatedApi:
         return self._rows.setdefault(key, [(number, number, 1) for number in range(self.work.records)])
 
     def _page(self, key: StreamKey, query: dict[str, str]) -> Response:
-        since = int(query.get("since", "0"))
-        rows = [row for row in self._of(key) if row[0] >= since]
+        since, until = (query.get(edge) for edge in ("since", "until"))
+        rows = [row for row in self._of(key) if _is_between(row[0], since, until)][: self.work.most]
         match key.stream:
             case "page_number":
                 return self._counted(key, rows, query["page"], (int(query["page"]) - 1) * self.work.size)
@@ -128,7 +128,7 @@ class SimulatedApi:
         start = query.get("after", "")
         if self.work.newest_first:
             return self._before(key, rows, start)
-        since = f"&since={query['since']}" if "since" in query else ""
+        since = "".join(f"&{edge}={query[edge]}" for edge in ("since", "until") if edge in query)
         after = int(start.rstrip(EMPTY) or "-1")
         found = [row for row in rows if row[0] > after]
         size = self.rng.randrange(self.work.size) if self.rng.random() < self.work.ragged else self.work.size
@@ -176,7 +176,7 @@ class SimulatedApi:
                 "owner": key.user,
                 "big": BIG,
                 "odd": ODD,
-                "changed": position,
+                "changed": _changed(position),
             }
             for position, identity, version in page
         ]
@@ -194,3 +194,13 @@ class SimulatedApi:
             rows.append((rows[-1][0] + 1 if rows else moved[0] + 1, moved[1], moved[2] + 1))
         elif earlier and self.rng.random() < self.work.deleting:
             rows.remove(self.rng.choice(earlier))
+
+
+def _changed(position: int) -> int:
+    """When the record at this position was changed, in seconds since 1970."""
+    return int(BEGINNING.timestamp()) + position * 3600
+
+
+def _is_between(position: int, since: str | None, until: str | None) -> bool:
+    changed = _changed(position)
+    return (since is None or changed >= int(since)) and (until is None or changed < int(until))

@@ -1,6 +1,7 @@
 """What is to be mined, from what kind of API, by how many processes, over what kind of broker."""
 
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from shared.messages import StreamKey
 from shared.pipeline.loader import load_text
 from shared.pipeline.spec import Pipeline
 from shared.settings import Settings
+from tests.fakes.world import START
 
 PAGINATORS = {
     "cursor": "{ type: cursor, cursor_path: next, cursor_param: after }",
@@ -35,6 +37,13 @@ STREAM = """
     records: data
     paginator: {paginator}
 """
+BEGINNING = START - timedelta(hours=60)
+"""When the first record of all was changed; each further position is an hour later."""
+
+INCREMENTAL = (
+    "{ cursor_path: changed, format: epoch_seconds, start_param: since, end_param: until, "
+    f'initial_value: "{int(BEGINNING.timestamp())}" }}'
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,9 @@ class Workload:
 
     `written` records are written, anew or for the first time, before each run but the first; `incremental` runs ask
     for what has changed since the last one; of streams that come `newest_first` the others stop at what they have seen.
+
+    Incremental runs are cut into `windows`, if there are any; of each the API shows at most `most` records, and with
+    `leaves_out` the runs leave out what fails.
 
     Of the users, the first `refused` have a credential that the API never accepts, and for the last `looping` the
     API names its cursors over and over again.
@@ -75,6 +87,9 @@ class Workload:
     written: int = 0
     incremental: bool = False
     newest_first: bool = False
+    windows: str = ""
+    most: int = 1000
+    leaves_out: bool = False
     refused: int = 0
     looping: int = 0
     duplicate: float = 0.0
@@ -132,7 +147,9 @@ def _options(workload: Workload) -> str:
     """What every stream of the workload says besides where it is."""
     options = [f"emit: {workload.emit}"]
     options += ["primary_key: id"] if workload.primary_key else []
-    options += ["incremental: { cursor_path: changed, format: number, start_param: since }"] * workload.incremental
+    options += [f"incremental: {INCREMENTAL}"] * workload.incremental
+    options += [f"windows: {workload.windows}"] * bool(workload.windows)
+    options += ["on_error: { mode: continue }"] * workload.leaves_out
     options += ["stop_when: all_seen"] * (workload.newest_first and not workload.incremental)
     return "".join(f"    {option}\n" for option in options)
 

@@ -14,6 +14,9 @@ EAGER = (("DELIVERY_RECORDS", "2"),)
 PAIRS = (("DELIVERY_RECORDS", "3"),)
 """An object for every other page."""
 
+WINDOWS = "{ type: fixed, size: 4h }"
+SPLIT = "{ type: global, split: { at: 3 } }"
+
 WORKLOADS: tuple[Workload, ...] = (
     Workload("plain"),
     Workload("eager delivery", settings=EAGER, processes=3),
@@ -49,6 +52,24 @@ WORKLOADS: tuple[Workload, ...] = (
         newest_first=True,
         events=("runs are cancelled",),
     ),
+    Workload("windows", users=2, records=9, runs=2, written=3, incremental=True, windows=WINDOWS),
+    Workload("windows of links", users=1, records=9, incremental=True, windows=WINDOWS, kinds=("json_link",)),
+    Workload(
+        "windows, moving and cancelled",
+        users=2,
+        records=9,
+        runs=2,
+        moving=0.3,
+        written=3,
+        incremental=True,
+        windows=WINDOWS,
+        events=("runs are cancelled",),
+    ),
+    Workload("windows that show no more", records=9, incremental=True, most=3, windows=SPLIT, processes=3),
+    Workload(
+        "windows that slide", users=1, records=9, incremental=True, windows="{ type: sliding, size: 12h, overlap: 3h }"
+    ),
+    Workload("windows left out", users=2, records=9, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
     Workload(
         "newest first, cancelled",
         users=2,

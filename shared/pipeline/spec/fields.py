@@ -60,6 +60,12 @@ def _as_span(value: Any) -> Any:
         raise ValueError("allowed: a span of less than a million years") from None
 
 
+def _is_longer_than_nothing(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("found an empty span, allowed: a longer one")
+    return value
+
+
 def _as_text(value: Any) -> Any:
     """YAML reads an unquoted date as one."""
     return value.isoformat() if isinstance(value, (date, datetime)) else value
@@ -88,6 +94,7 @@ Name = Annotated[str, AfterValidator(_is_name)]
 JsonPath = Annotated[str, AfterValidator(_is_path)]
 Schedule = Annotated[str, AfterValidator(_is_schedule)]
 Duration = Annotated[timedelta, BeforeValidator(_as_span)]
+Length = Annotated[Duration, AfterValidator(_is_longer_than_nothing)]
 InitialValue = Annotated[str | int, BeforeValidator(_as_text)]
 MarkFormat = Annotated[str, AfterValidator(_is_mark_format)]
 SourceTemplate = Annotated[str, _template_of("user", "params")]

@@ -4,9 +4,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from shared.pipeline.marks import is_time
+from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, JsonPath, Name, QueryValue, Spec, Template
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import Paginator
+from shared.pipeline.spec.windows import Windows
 
 
 class Stream(Spec):
@@ -26,7 +29,9 @@ class Stream(Spec):
     emit: Literal["changed", "new", "all"] = "changed"
     paginator: Paginator
     incremental: Incremental | None = None
+    windows: Windows | None = None
     stop_when: Literal["all_seen"] | None = None
+    on_error: ErrorPolicy = ErrorPolicy()
     error_path: JsonPath | None = None
     max_pages: int = Field(100_000, ge=1, strict=True)
     repeated_cursor_limit: int = Field(5, ge=1, strict=True)
@@ -52,4 +57,18 @@ class Stream(Spec):
         begins = self.incremental is not None and (self.incremental.initial_value is not None)
         if named and not begins:
             raise ValueError("found {window.…}, allowed: with incremental and its initial_value")
+        if self.windows is not None:
+            self._check_windows(named, begins=begins)
         return self
+
+    def _check_windows(self, named: set[str], *, begins: bool) -> None:
+        asks = self.incremental
+        if asks is None or not is_time(asks.format) or not begins:
+            raise ValueError("found windows, allowed: with incremental in a format of times and its initial_value")
+        if not ((asks.start_param or asks.start_header or "start" in named) and (asks.end_param or "end" in named)):
+            raise ValueError("found windows, allowed: with start_param and end_param, or templates that say the window")
+        if self.stop_when is not None:
+            raise ValueError("found windows and stop_when, allowed: one of them")
+        split = self.windows.split if self.windows else None
+        if split is not None and split.total_path is None and not self.primary_key:
+            raise ValueError("found split without total_path and without primary_key, allowed: one of them")
