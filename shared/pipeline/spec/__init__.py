@@ -4,7 +4,7 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 """
 
 from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
-from shared.pipeline.spec.fields import PLACEHOLDER, Spec
+from shared.pipeline.spec.fields import PLACEHOLDER, QueryValue, Spec
 from shared.pipeline.spec.paginators import (
     Cursor,
     HeaderLink,
@@ -15,6 +15,7 @@ from shared.pipeline.spec.paginators import (
     SinglePage,
 )
 from shared.pipeline.spec.pipeline import Pipeline
+from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
 
@@ -31,8 +32,10 @@ __all__ = [
     "NoAuth",
     "Offset",
     "PageNumber",
+    "PageSize",
     "Paginator",
     "Pipeline",
+    "QueryValue",
     "SinglePage",
     "Source",
     "Spec",

@@ -1,11 +1,12 @@
 """One endpoint of the source, and what is kept of it."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shared.pipeline.spec.fields import JsonPath, Name, QueryValue, Spec, Template
+from shared.pipeline.spec.fields import JsonObject, JsonPath, Name, QueryValue, Spec, Template
 from shared.pipeline.spec.paginators import Paginator
+from shared.pipeline.spec.request import PageSize
 
 
 class Stream(Spec):
@@ -20,6 +21,10 @@ class Stream(Spec):
     path: Template = ""
     query: dict[str, QueryValue] = Field(default={})
     headers: dict[str, Template] = Field(default={})
+    method: Literal["get", "post"] = "get"
+    json_body: JsonObject | None = Field(None, alias="json")
+    form: dict[str, QueryValue] | None = None
+    page_size: PageSize | None = None
     records: JsonPath | None = None
     primary_key: tuple[JsonPath, ...] = ()
     emit: Literal["changed", "new", "all"] = "changed"
@@ -34,3 +39,16 @@ class Stream(Spec):
         if isinstance(values, dict) and isinstance(values.get("primary_key"), str):
             return values | {"primary_key": [values["primary_key"]]}
         return values
+
+    @model_validator(mode="after")
+    def _has_one_body_and_only_with_post(self) -> Self:
+        bodies = [
+            name for name in ("json", "form") if getattr(self, "json_body" if name == "json" else name) is not None
+        ]
+        if len(bodies) > 1:
+            raise ValueError("found both json and form, allowed: one of them")
+        if self.page_size is not None and self.page_size.location == "body":
+            bodies.append("page_size.location: body")
+        if bodies and self.method == "get":
+            raise ValueError(f"found {bodies[0]} with the method get, allowed: method: post")
+        return self

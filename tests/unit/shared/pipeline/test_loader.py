@@ -85,7 +85,10 @@ def test_every_option_can_be_set():
     [
         # what is there, and should not be
         (GOOD + "strems: []\n", "12: strems: found an unknown key, allowed: pipeline, priority, schedule, source, "),
-        (GOOD + "    emits: all\n", "12: streams[0].emits: found an unknown key, allowed: emit, error_path, headers, "),
+        (
+            GOOD + "    emits: all\n",
+            "12: streams[0].emits: found an unknown key, allowed: emit, error_path, form, headers, ",
+        ),
         (
             changed("token: ", "tokn: x, token: "),
             "4: source.auth.tokn: found an unknown key, allowed: token, type",
@@ -253,3 +256,57 @@ def test_a_cursor_is_found_in_one_place(places: str, found: str):
     with pytest.raises(InvalidPipeline) as caught:
         load_text(text, "p.yaml")
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("method: put", "[0].method: found 'put', allowed: 'get' or 'post'"),
+        ("json: { a: 1 }", "[0]: found json with the method get, allowed: method: post"),
+        ("form: { a: 1 }", "[0]: found form with the method get, allowed: method: post"),
+        ("json: {}, form: {}, method: post", "[0]: found both json and form, allowed: one of them"),
+        ("json: [1], method: post", "[0].json: found a list, allowed: a mapping"),
+        (
+            "json: { since: [2026-01-01] }, method: post",
+            "[0].json: found a date at since[0], allowed: what JSON knows (put quotes around it)",
+        ),
+        ("json: { a: { 1: b } }, method: post", "[0].json: found the key 1 at a, allowed: a text"),
+        ("json: { a: .nan }, method: post", "[0].json: found nan at a, allowed: a number that JSON knows"),
+        (
+            'json: { a: [{ b: "{credentials.token}" }] }, method: post',
+            "[0].json: found {credentials.token}, allowed: {user.…}, {params.…}",
+        ),
+        (
+            "page_size: { param: limit, value: 100, location: body }",
+            "[0]: found page_size.location: body with the method get, allowed: method: post",
+        ),
+        ("page_size: { param: limit, value: 0 }", "[0].page_size.value: found 0, allowed: greater than or equal to 1"),
+        (
+            "page_size: { param: limit, value: 100, maximum: 50 }",
+            "[0].page_size: found a value of 100, allowed: 1 to 50",
+        ),
+        (
+            "page_size: { param: limit, value: 5, minimum: 10 }",
+            "[0].page_size: found a value of 5, allowed: at least 10",
+        ),
+        (
+            "page_size: { param: a..b, value: 5 }",
+            "[0].page_size.param: found 'a..b', allowed: names with dots between them, such as page.after",
+        ),
+        ("json_body: {}, method: post", "[0].json_body: found an unknown key, allowed: emit, error_path, form, "),
+    ],
+)
+def test_a_request_that_can_not_be_made_is_refused(options: str, said: str):
+    assert one_stream_refused(options).startswith(f"streams{said}")
+
+
+def one_stream_refused(options: str, paginator: str = "{ type: single_page }") -> str:
+    """What is said about a stream with these options, without file and line."""
+    text = (
+        "pipeline: p\nsource: { base_url: https://a, auth: { type: none } }\n"
+        f"streams: [{{ name: s, paginator: {paginator}, {options} }}]"
+    )
+    said = refusal(text)
+    assert said.startswith("social.yaml:3: ")
+    assert said.count("\n") == 0
+    return said.removeprefix("social.yaml:3: ")

@@ -1,6 +1,7 @@
 """What is asked for one page, and where a request may go."""
 
 import contextlib
+import json
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
@@ -176,3 +177,80 @@ def test_any_text_has_an_origin_or_is_refused(url: str):
     for text in (url, f"https://{url}", f"https://api.example.com{url}"):
         with contextlib.suppress(RequestRejected):
             assert origin_of(text).startswith(("http://", "https://"))
+
+
+def test_a_get_has_no_body(make_pipeline: MakePipeline):
+    request = asked(make_pipeline(path="/posts"))
+    assert (request.method, request.content, request.headers) == ("GET", None, {})
+
+
+def test_a_json_body_is_filled_at_any_depth(make_pipeline: MakePipeline):
+    body = {"who": "{user.id}", "where": [{"shop": "in {params.shop}", "open": True, "least": 1.5, "most": None}]}
+    request = asked(make_pipeline(path="/search", method="post", json=body))
+    assert request.method == "POST"
+    assert request.headers == {"Content-Type": "application/json"}
+    assert json.loads(request.content or b"") == {
+        "who": "ann/1",
+        "where": [{"shop": "in a&b", "open": True, "least": 1.5, "most": None}],
+    }
+
+
+def test_a_text_that_is_one_placeholder_keeps_the_type_of_its_value(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(method="post", json={"a": "{params.n}", "b": "no {params.n}", "c": "{params.l}"})
+    request = asked(pipeline, None, {"params": {"n": 7, "l": ["x"]}, "user": {"id": "ann"}})
+    assert json.loads(request.content or b"") == {"a": 7, "b": "no 7", "c": ["x"]}
+
+
+def test_a_form_is_sent_as_browsers_do(make_pipeline: MakePipeline):
+    request = asked(make_pipeline(method="post", form={"shop": "{params.shop}", "n": 1, "all": False}))
+    assert request.content == b"shop=a%26b&n=1&all=false"
+    assert request.headers == {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_a_content_type_of_the_file_is_kept(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(method="post", json={}, headers={"content-type": "application/vnd.api+json"})
+    assert asked(pipeline).headers == {"content-type": "application/vnd.api+json"}
+
+
+@pytest.mark.parametrize(
+    ("stream", "url", "body"),
+    [
+        ({"page_size": {"param": "limit", "value": 50}}, "https://api.example.com/v1?a=1&limit=50", None),
+        (
+            {"page_size": {"param": "page.size", "value": 50, "location": "body"}, "method": "post"},
+            "https://api.example.com/v1?a=1",
+            b'{"page":{"size":50}}',
+        ),
+        (
+            {"page_size": {"param": "page.size", "value": 50, "location": "body"}, "method": "post", "form": {"x": 1}},
+            "https://api.example.com/v1?a=1",
+            b"x=1&page.size=50",
+        ),
+        (
+            {
+                "page_size": {"param": "page.size", "value": 50, "location": "body"},
+                "method": "post",
+                "json": {"page": {"sort": "id"}, "size": 1},
+            },
+            "https://api.example.com/v1?a=1",
+            b'{"page":{"sort":"id","size":50},"size":1}',
+        ),
+    ],
+)
+def test_the_page_size_is_sent_where_the_file_says(
+    make_pipeline: MakePipeline, stream: dict[str, object], url: str, body: bytes | None
+):
+    request = asked(make_pipeline(query={"a": 1}, **stream))
+    assert (request.url, request.content) == (url, body)
+
+
+def test_one_request_does_not_change_the_next(make_pipeline: MakePipeline):
+    """The body of the file is a pattern; what is put into it is put into a copy."""
+    size = {"param": "page.size", "value": 50, "location": "body"}
+    pipeline = make_pipeline(method="post", json={"page": {}}, page_size=size)
+    assert asked(pipeline).content == asked(pipeline).content == b'{"page":{"size":50}}'
+    assert pipeline.streams[0].json_body == {"page": {}}
+
+
+def test_the_names_that_a_body_needs_are_asked_of_each_user(make_pipeline: MakePipeline):
+    assert make_pipeline(method="post", json={"a": [{"b": "{params.region}"}]}).params == {"region"}
