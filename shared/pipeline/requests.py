@@ -42,6 +42,17 @@ class _Parts:
     body: dict[str, Any] | None
     is_form: bool
 
+    def put(self, param: str | None, path: str | None, value: str | int) -> None:
+        """Into the body where there is a path, into the query otherwise."""
+        if path is not None:
+            self.put_into_body(path, value)
+        elif param is not None:
+            self.put_into_query(param, str(value))
+
+    def put_into_headers(self, name: str, value: str) -> None:
+        others = {other: each for other, each in self.headers.items() if other.lower() != name.lower()}
+        self.headers = {**others, name: value}
+
     def put_into_query(self, name: str, value: str) -> None:
         self.url = _with_query(self.url, {name: value})
 
@@ -147,12 +158,16 @@ def _put_cursor(parts: _Parts, stream: Stream, cursor: str | None) -> None:
     match stream.paginator:
         case JsonLink() | HeaderLink() if cursor is not None:
             parts.url = resolved(parts.url, cursor)
-        case Cursor(cursor_param=param) if cursor is not None:
-            parts.put_into_query(param, cursor)
-        case PageNumber(page_param=param, base_page=base):
-            parts.put_into_query(param, str(base) if cursor is None else cursor)
-        case Offset(offset_param=param, base_offset=base):
-            parts.put_into_query(param, str(base) if cursor is None else cursor)
+        case Cursor(cursor_request_header=str(name)) if cursor is not None:
+            parts.put_into_headers(name, cursor)
+        case Cursor(cursor_param=param, cursor_body_path=path) if cursor is not None:
+            parts.put(param, path, cursor)
+        case PageNumber(page_param=param, page_body_path=path, base_page=base):
+            parts.put(param, path, base if cursor is None else int(cursor))
+        case Offset(offset_param=param, offset_body_path=path, base_offset=base) as offset:
+            parts.put(param, path, base if cursor is None else int(cursor))
+            if offset.limit is not None:
+                parts.put(offset.limit_param, offset.limit_body_path, offset.limit)
 
 
 def _with_query(url: str, query: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ from shared.pipeline.spec.paginators import (
     PageNumber,
     Paginator,
     SinglePage,
+    StopWhen,
 )
 from shared.pipeline.spec.pipeline import Pipeline
 from shared.pipeline.spec.request import PageSize
@@ -39,5 +40,6 @@ __all__ = [
     "SinglePage",
     "Source",
     "Spec",
+    "StopWhen",
     "Stream",
 ]

@@ -96,7 +96,8 @@ def test_every_option_can_be_set():
         (
             changed("cursor_param: after", "cursor_param: after, page_param: p"),
             "11: streams[0].paginator.page_param: found an unknown key, allowed: "
-            "cursor_header, cursor_param, cursor_path, type",
+            "cursor_body_path, cursor_header, cursor_param, cursor_path, cursor_record_path, cursor_request_header, "
+            "stop_when, type",
         ),
         (GOOD + "    path: /other\n", "12: streams[0].path: found the key twice, allowed: once"),
         (GOOD + "1: x\n", "12: 1: found the key 1, allowed: a text"),
@@ -109,7 +110,7 @@ def test_every_option_can_be_set():
         (changed("    path: /me", "    pathh: /me"), "7: streams[0].pathh: found an unknown key, allowed: "),
         (
             changed("cursor_path: next, ", ""),
-            "11: streams[0].paginator: found neither, allowed: one of cursor_path, cursor_header",
+            "11: streams[0].paginator: found none, allowed: one of cursor_path, cursor_header, cursor_record_path",
         ),
         (changed("type: cursor, ", ""), "11: streams[0].paginator: found no type, allowed: a mapping with a type"),
         (GOOD.split("streams:")[0] + "streams: []\n", "5: streams: found an empty list, allowed: at least 1"),
@@ -246,16 +247,66 @@ def test_a_type_that_is_called_like_a_key_is_not_mistaken_for_it(auth: str, said
     assert f"p.yaml:2: source.{said}" in str(caught.value)
 
 
-@pytest.mark.parametrize(("places", "found"), [("", "neither"), ("cursor_path: next, cursor_header: X-Next, ", "both")])
-def test_a_cursor_is_found_in_one_place(places: str, found: str):
-    text = (
-        "pipeline: p\nsource: { base_url: https://a, auth: { type: none } }\n"
-        f"streams: [{{ name: s, paginator: {{ type: cursor, {places}cursor_param: after }} }}]"
-    )
-    said = f"p.yaml:3: streams[0].paginator: found {found}, allowed: one of cursor_path, cursor_header"
-    with pytest.raises(InvalidPipeline) as caught:
-        load_text(text, "p.yaml")
-    assert str(caught.value) == said
+FOUND = "allowed: one of cursor_path, cursor_header, cursor_record_path"
+SENT = "allowed: one of cursor_param, cursor_request_header, cursor_body_path"
+
+
+@pytest.mark.parametrize(
+    ("paginator", "said"),
+    [
+        ("type: cursor, cursor_param: a", f": found none, {FOUND}"),
+        (
+            "type: cursor, cursor_path: a, cursor_header: b, cursor_param: a",
+            f": found cursor_path and cursor_header, {FOUND}",
+        ),
+        ("type: cursor, cursor_path: a", f": found none, {SENT}"),
+        (
+            "type: cursor, cursor_path: a, cursor_param: a, cursor_body_path: b",
+            f": found cursor_param and cursor_body_path, {SENT}",
+        ),
+        ("type: offset, limit_param: a", ": found limit_param without limit, allowed: both or neither"),
+        ("type: offset, limit: 0", ".limit: found 0, allowed: greater than or equal to 1"),
+        ("type: json_link, next_url_path: a, stop_when: 1", ".stop_when: found 1, allowed: a list"),
+        ("type: header_link, stop_when: {}", ".stop_when[0]: found none, allowed: one of path, page"),
+        (
+            "type: header_link, stop_when: [{ path: a, page: empty }]",
+            ".stop_when[0]: found path and page, allowed: one of path, page",
+        ),
+        (
+            "type: header_link, stop_when: { page: empty, value: 1 }",
+            ".stop_when[0]: found value without path, allowed: both or neither",
+        ),
+        ("type: header_link, stop_when: { page: full }", ".stop_when[0].page: found 'full', allowed: 'empty' or 's"),
+        ("type: header_link, stop_when: { path: a, value: [] }", ".stop_when[0].value: found an empty list, allowed: "),
+        ("type: single_page, stop_when: { page: empty }", ".stop_when: found an unknown key, allowed: type"),
+    ],
+)
+def test_a_paginator_that_can_not_work_is_refused(paginator: str, said: str):
+    assert one_stream_refused("path: /a", f"{{ {paginator} }}").startswith(f"streams[0].paginator{said}")
+
+
+@pytest.mark.parametrize(
+    ("options", "paginator", "said"),
+    [
+        (
+            "path: /a",
+            "{ type: page_number, page_body_path: page }",
+            "found page_body_path with the method get, allowed: method: post",
+        ),
+        (
+            "path: /a",
+            "{ type: header_link, stop_when: { page: short } }",
+            "found stop_when: { page: short } without a size, allowed: with page_size or limit",
+        ),
+        (
+            "method: post, json: { page: 1 }",
+            "{ type: page_number, page_body_path: page.number }",
+            "found page with a value of its own in json, allowed: a mapping for page_body_path",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: str, paginator: str, said: str):
+    assert one_stream_refused(options, paginator) == f"streams[0]: {said}"
 
 
 @pytest.mark.parametrize(

@@ -254,3 +254,55 @@ def test_one_request_does_not_change_the_next(make_pipeline: MakePipeline):
 
 def test_the_names_that_a_body_needs_are_asked_of_each_user(make_pipeline: MakePipeline):
     assert make_pipeline(method="post", json={"a": [{"b": "{params.region}"}]}).params == {"region"}
+
+
+AFTER_BODY = {"type": "cursor", "cursor_path": "next", "cursor_body_path": "page.after"}
+AFTER_HEADER = {"type": "cursor", "cursor_path": "next", "cursor_request_header": "X-After"}
+
+
+@pytest.mark.parametrize(
+    ("paginator", "cursor", "url", "body"),
+    [
+        (AFTER_BODY, None, "", {"x": 1}),
+        (AFTER_BODY, "a==", "", {"x": 1, "page": {"after": "a=="}}),
+        ({"type": "page_number", "page_body_path": "page"}, None, "", {"x": 1, "page": 1}),
+        ({"type": "page_number", "page_body_path": "page"}, "7", "", {"x": 1, "page": 7}),
+        ({"type": "offset", "offset_body_path": "from"}, "20", "", {"x": 1, "from": 20}),
+        ({"type": "offset", "limit": 10}, None, "?offset=0&limit=10", {"x": 1}),
+        ({"type": "offset", "limit": 10, "limit_param": "count"}, "10", "?offset=10&count=10", {"x": 1}),
+        (
+            {
+                "type": "offset",
+                "limit": 10,
+                "limit_body_path": "p.size",
+                "offset_body_path": "p.from",
+                "base_offset": 1,
+            },
+            None,
+            "",
+            {"x": 1, "p": {"from": 1, "size": 10}},
+        ),
+    ],
+)
+def test_a_place_may_be_told_in_the_body(
+    make_pipeline: MakePipeline, paginator: object, cursor: str | None, url: str, body: object
+):
+    request = asked(make_pipeline(paginator, method="post", json={"x": 1}), cursor)
+    assert request.url == "https://api.example.com/v1" + url
+    assert json.loads(request.content or b"") == body
+
+
+@given(cursor=st.text(min_size=1))
+def test_any_cursor_arrives_in_a_body_as_it_is(make_pipeline: MakePipeline, cursor: str):
+    request = asked(make_pipeline(AFTER_BODY, method="post"), cursor)
+    assert json.loads(request.content or b"") == {"page": {"after": cursor}}
+    form = asked(make_pipeline(AFTER_BODY, method="post", form={"x": 1}), cursor)
+    assert parse_qs((form.content or b"").decode(), keep_blank_values=True) == {"x": ["1"], "page.after": [cursor]}
+
+
+def test_a_cursor_may_be_sent_in_a_header(make_pipeline: MakePipeline):
+    """It takes the place of the same header, however that is spelt."""
+    pipeline = make_pipeline(AFTER_HEADER, headers={"x-after": "start", "X-Shop": "1"})
+    assert asked(pipeline).headers == {"x-after": "start", "X-Shop": "1"}
+    assert asked(pipeline, "a==").headers == {"X-Shop": "1", "X-After": "a=="}
+    assert asked(pipeline, "a==").url == asked(pipeline).url
