@@ -1,5 +1,6 @@
 """Where the next page starts: `(spec, response, cursor) → cursor or None`. Nothing is remembered here."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,17 @@ from urllib.parse import urlsplit
 
 from shared.errors import MalformedResponse
 from shared.pipeline.json_path import found_at
-from shared.pipeline.spec import Cursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage, StopWhen, Stream
+from shared.pipeline.spec import (
+    Cursor,
+    HeaderLink,
+    JsonLink,
+    NextQuery,
+    Offset,
+    PageNumber,
+    SinglePage,
+    StopWhen,
+    Stream,
+)
 
 MAX_CURSOR = 16_384
 """Characters; a table property holds twice as many."""
@@ -31,6 +42,8 @@ def next_cursor(
     match stream.paginator:
         case JsonLink(next_url_path=path):
             found = _as_link(_as_cursor(found_at(path, body), path))
+        case NextQuery(next_query_path=path):
+            found = _as_query(found_at(path, body), path)
         case Cursor(cursor_header=str(name)):
             found = _as_cursor(headers.get(name.lower()), name)
         case Cursor(cursor_path=str(path)):
@@ -83,6 +96,33 @@ def _as_cursor(value: Any, path: str) -> str | None:
     except UnicodeEncodeError:
         raise MalformedResponse(f"{path}: found half a surrogate pair, allowed: text that can be sent back") from None
     return cursor
+
+
+def _as_query(value: Any, path: str) -> str | None:
+    """Parameters as one cursor, the same text for the same parameters: JSON of texts, sorted by name."""
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        raise MalformedResponse(f"{path}: found {type(value).__name__}, allowed: an object")
+    query = {_as_parameter(name, path): _as_parameter(each, path) for name, each in value.items() if each is not None}
+    return encoded_query(query) if query else None
+
+
+def _as_parameter(value: Any, path: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _as_cursor(value, path) or ""
+
+
+def encoded_query(query: Mapping[str, str]) -> str:
+    """The cursor that stands for these parameters."""
+    return json.dumps(query, sort_keys=True, separators=(",", ":"))
+
+
+def decoded_query(cursor: str) -> dict[str, str]:
+    """The parameters that a cursor of `encoded_query` stands for."""
+    query: dict[str, str] = json.loads(cursor)
+    return query
 
 
 def _as_link(found: str | None) -> str | None:

@@ -7,10 +7,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from shared.errors import RequestRejected
+from shared.pipeline.pagination import decoded_query
 from shared.pipeline.spec import (
     Cursor,
     HeaderLink,
     JsonLink,
+    NextQuery,
     Offset,
     PageNumber,
     Pipeline,
@@ -158,6 +160,8 @@ def _put_cursor(parts: _Parts, stream: Stream, cursor: str | None) -> None:
     match stream.paginator:
         case JsonLink() | HeaderLink() if cursor is not None:
             parts.url = resolved(parts.url, cursor)
+        case NextQuery() if cursor is not None:
+            parts.url = _with_query(parts.url, decoded_query(cursor))
         case Cursor(cursor_request_header=str(name)) if cursor is not None:
             parts.put_into_headers(name, cursor)
         case Cursor(cursor_param=param, cursor_body_path=path) if cursor is not None:

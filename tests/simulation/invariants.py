@@ -258,6 +258,8 @@ def start_of(commit: Commit) -> str:
         return {"page_number": "1", "offset": "0"}.get(kind, "")
     if kind in {"json_link", "header_link"}:
         return parse_qs(urlsplit(cursor).query)["after"][0]
+    if kind == "next_query":
+        return str(json.loads(cursor)["after"])
     return cursor
 
 

@@ -51,6 +51,14 @@ class HeaderLink(Spec):
     stop_when: Stops = ()
 
 
+class NextQuery(Spec):
+    """The body has an object whose entries are parameters of the next request; absent, null or empty ends the run."""
+
+    type: Literal["next_query"]
+    next_query_path: JsonPath
+    stop_when: Stops = ()
+
+
 class Cursor(Spec):
     """The response names a cursor that is sent with the next request; absent, null or empty ends the run."""
 
@@ -110,4 +118,6 @@ def _one_of(spec: Spec, *names: str) -> None:
         raise ValueError(f"found {found}, allowed: one of {', '.join(names)}")
 
 
-Paginator = Annotated[SinglePage | JsonLink | HeaderLink | Cursor | PageNumber | Offset, Field(discriminator="type")]
+Paginator = Annotated[
+    SinglePage | JsonLink | HeaderLink | NextQuery | Cursor | PageNumber | Offset, Field(discriminator="type")
+]

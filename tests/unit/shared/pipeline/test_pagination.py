@@ -1,6 +1,7 @@
 """Where the next page starts, for every kind of paginator and every kind of end."""
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import MalformedResponse
-from shared.pipeline.pagination import MAX_CURSOR, next_cursor
+from shared.pipeline.pagination import MAX_CURSOR, decoded_query, next_cursor
 from shared.pipeline.spec import Stream
 
 MakeStream = Callable[..., Stream]
@@ -301,3 +302,41 @@ def test_a_fixed_step_reaches_every_record_once_and_ends(
             break
     assert seen == list(range(records))
     assert cursor is None
+
+
+NEXT_QUERY = {"type": "next_query", "next_query_path": "continue"}
+
+
+@pytest.mark.parametrize(
+    ("found", "cursor"),
+    [
+        ({"b": "x", "a": 7}, '{"a":"7","b":"x"}'),
+        ({"a": True, "b": False, "c": 1.5, "d": "", "e": None}, '{"a":"true","b":"false","c":"1.5","d":""}'),
+        ({"a": None}, None),
+        ({}, None),
+        (None, None),
+        (False, None),
+        ("", None),
+    ],
+)
+def test_parameters_of_the_next_request_are_one_cursor(make_stream: MakeStream, found: object, cursor: str | None):
+    assert following(make_stream(NEXT_QUERY), None, {"continue": found}, {}, 10) == cursor
+
+
+@pytest.mark.parametrize("found", ["x", 7, True, ["a"], {"a": []}, {"a": {"b": 1}}, {"a": "\ud800"}, {"\ud800": "a"}])
+def test_what_are_no_parameters_is_malformed(make_stream: MakeStream, found: object):
+    with pytest.raises(MalformedResponse, match=r"^continue: found "):
+        following(make_stream(NEXT_QUERY), None, {"continue": found}, {}, 10)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.booleans(), min_size=1), st.randoms())
+def test_the_same_parameters_are_the_same_cursor(make_stream: MakeStream, query: dict[str, object], rng: Random):
+    """The loop check compares cursors; the order in which an object is written says nothing."""
+    names = list(query)
+    rng.shuffle(names)
+    shuffled = {name: query[name] for name in names}
+    stream = make_stream(NEXT_QUERY)
+    cursor = following(stream, None, {"continue": query}, {}, 10)
+    assert cursor is not None
+    assert cursor == following(stream, None, {"continue": shuffled}, {}, 10)
+    assert decoded_query(cursor).keys() == query.keys()

@@ -306,3 +306,9 @@ def test_a_cursor_may_be_sent_in_a_header(make_pipeline: MakePipeline):
     assert asked(pipeline).headers == {"x-after": "start", "X-Shop": "1"}
     assert asked(pipeline, "a==").headers == {"X-Shop": "1", "X-After": "a=="}
     assert asked(pipeline, "a==").url == asked(pipeline).url
+
+
+def test_parameters_of_the_response_take_the_place_of_those_of_the_file(make_pipeline: MakePipeline):
+    pipeline = make_pipeline({"type": "next_query", "next_query_path": "next"}, query={"list": "all", "from": "A"})
+    assert asked(pipeline).url == "https://api.example.com/v1?list=all&from=A"
+    assert asked(pipeline, '{"from":"B&C","n":"2"}').url == "https://api.example.com/v1?list=all&from=B%26C&n=2"
