@@ -3,7 +3,17 @@
 Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 """
 
-from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
+from shared.pipeline.spec.auth import (
+    ApiKey,
+    Auth,
+    Bearer,
+    HeadersAuth,
+    HttpBasic,
+    NoAuth,
+    OAuth2,
+    OAuth2ClientCredentials,
+    OAuth2RefreshToken,
+)
 from shared.pipeline.spec.fields import PLACEHOLDER, Spec
 from shared.pipeline.spec.paginators import (
     Cursor,
@@ -29,6 +39,9 @@ __all__ = [
     "HttpBasic",
     "JsonLink",
     "NoAuth",
+    "OAuth2",
+    "OAuth2ClientCredentials",
+    "OAuth2RefreshToken",
     "Offset",
     "PageNumber",
     "Paginator",
