@@ -18,7 +18,6 @@ from shared.errors import (
     TemporaryFailure,
 )
 from shared.pipeline.json_path import found_at
-from shared.pipeline.requests import origin_of
 from shared.pipeline.responses import Response, retry_after
 from shared.pipeline.spec import OAuth2ClientCredentials, OAuth2RefreshToken
 from shared.pipeline.templates import Scopes, render
@@ -44,15 +43,11 @@ PASSING = frozenset({"temporarily_unavailable", "server_error"})
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """One POST of a form; it goes to the origin of its URL and nowhere else. Secrets are never shown."""
+    """One POST of a form. Secrets are never shown."""
 
     url: str
     form: tuple[tuple[str, str], ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-    @property
-    def origin(self) -> str:
-        return origin_of(self.url)
 
     @property
     def secrets(self) -> list[str]:

@@ -167,7 +167,9 @@ def test_a_refresh_token_is_read_only_where_one_is_used(grant: Made):
     assert read_tokens(grant(REFRESH), answer({"access_token": "a", "refresh_token": ""}), NOW).refresh_token is None
 
 
-@pytest.mark.parametrize("token", ["two\r\nlines", " canary", "kanärie", "a" * (LONGEST_TOKEN + 1), 7, {"a": 1}, ["a"], True])
+@pytest.mark.parametrize(
+    "token", ["two\r\nlines", " canary", "kanärie", "a" * (LONGEST_TOKEN + 1), 7, {"a": 1}, ["a"], True]
+)
 def test_what_can_not_be_a_token_is_malformed_and_not_repeated(grant: Made, token: object):
     with pytest.raises(MalformedResponse) as caught:
         read_tokens(grant(CLIENT), answer({"access_token": token}), NOW)
