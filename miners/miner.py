@@ -3,7 +3,7 @@
     1 checkpoint   another run, ended: ignore. Behind: send what should have followed again
     2 admission    held back? later, under a new attempt
     3 budget       not yet time? later
-    4 user         paused, no credential: park with the reason, nobody else is disturbed
+    4 user         paused, no credential: park with the reason, nobody else is disturbed. No token: get one
     5 fetch        one page, this user's own credential, this user's own client
     6 records      those this user does not have yet
     7 commit       page, dedupe index and checkpoint in one transaction, If-Match
@@ -16,6 +16,7 @@ comes back and finds in the checkpoint what is left to do.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from miners.access import NO_ACCESS, Access, RenewedElsewhere, with_access
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
 from processors.records import Sifted, compressed, output_lines, sift
@@ -51,6 +52,7 @@ class Work:
     pipeline: Pipeline
     stream: Stream
     user: User
+    access: Access = NO_ACCESS
 
     @property
     def scopes(self) -> Scopes:
@@ -58,6 +60,7 @@ class Work:
             "user": {"id": self.user.id},
             "params": self.user.params,
             "credentials": self.user.credentials,
+            "access": {"token": self.access.token},
         }
 
 
@@ -90,7 +93,12 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
         await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
     try:
-        return await _one_page(work, services, cache)
+        return await with_access(
+            work.pipeline, work.user, services, lambda access: _one_page(replace(work, access=access), services, cache)
+        )
+    except RenewedElsewhere as renewed:
+        await postpone(checkpoint, renewed.until, services)
+        return Outcome("postponed", until=renewed.until.isoformat(timespec="seconds"))
     except SourceError as error:
         return await _failed(work, error, services)
 
@@ -172,7 +180,8 @@ async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     page = read_page(work.stream, work.checkpoint.cursor, response, now)
     if page.cursor is not None and isinstance(work.stream.paginator, JsonLink | HeaderLink):
         link = resolved(request.url, page.cursor)
-        page = replace(page, cursor=without_secrets(link, secrets_of(work.pipeline, work.user.credentials)))
+        secrets = [work.access.token, *secrets_of(work.pipeline, work.user.credentials)]
+        page = replace(page, cursor=without_secrets(link, secrets))
     return page, now
 
 

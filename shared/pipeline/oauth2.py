@@ -51,8 +51,9 @@ class TokenRequest:
 
     @property
     def secrets(self) -> list[str]:
-        """Everything in it that must not be logged, as it is sent."""
-        return [value for _, value in self.form] + [value.removeprefix("Basic ") for _, value in self.headers]
+        """What of it must not be logged and is no credential of the user as it stands, in the form that it is sent."""
+        hidden = [value for name, value in self.form if name in {"refresh_token", "client_secret"}]
+        return hidden + [value.removeprefix("Basic ") for _, value in self.headers]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,17 @@ pipeline: {name}
 priority: {name}
 source:
   base_url: https://api.example.com/v1/{name}
-  auth: {{ type: bearer, token: "{{credentials.token}}" }}
+  auth: {auth}
 streams:
 """
+TOKEN_HOST = "login.example.com"
+AUTHS = {
+    "bearer": '{ type: bearer, token: "{credentials.token}" }',
+    "refresh": '{ type: oauth2_refresh_token, token_url: "https://login.example.com/token", client_id: app, '
+    'refresh_token: "{credentials.token}" }',
+    "client": '{ type: oauth2_client_credentials, token_url: "https://login.example.com/token", '
+    'client_id: "{user.id}", client_secret: "{credentials.token}" }',
+}
 STREAM = """
   - name: {kind}
     path: /{kind}
@@ -47,6 +55,10 @@ class Workload:
     at the end once more; `deleting`, that it deletes one; `trouble`, that it answers with one of the failures of
     troubles.py; `ragged`, that a page has fewer records than asked for, perhaps none; `away`, that the next link leads
     to another host; `expiring`, that it does not know its own cursor any more.
+
+    `auth` is one of AUTHS. Where it is OAuth2, access tokens live for `token_life` seconds, and refresh tokens rotate.
+    `token_trouble` is the chance that the token endpoint answers with one of the failures of troubles.py, `early` that
+    the API has ended a token before its time when it is used.
 
     Of the users, the first `refused` have a credential that the API never accepts, and for the last `looping` the
     API names its cursors over and over again.
@@ -70,6 +82,10 @@ class Workload:
     ragged: float = 0.0
     away: float = 0.0
     expiring: float = 0.0
+    auth: str = "bearer"
+    token_life: float = 3.0
+    token_trouble: float = 0.0
+    early: float = 0.0
     refused: int = 0
     looping: int = 0
     duplicate: float = 0.0
@@ -120,12 +136,13 @@ def as_written(value: Any) -> str:
 
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
-    return {name: _pipeline(name, workload.kinds, workload.emit, workload.primary_key) for name in workload.priorities}
+    work = workload
+    return {name: _pipeline(name, work.kinds, work.emit, work.primary_key, work.auth) for name in work.priorities}
 
 
 @cache
-def _pipeline(name: str, kinds: tuple[str, ...], emit: str, primary_key: bool) -> Pipeline:
-    text = PIPELINE.format(name=name)
+def _pipeline(name: str, kinds: tuple[str, ...], emit: str, primary_key: bool, auth: str) -> Pipeline:
+    text = PIPELINE.format(name=name, auth=AUTHS[auth])
     for kind in kinds:
         text += STREAM.format(kind=kind, paginator=PAGINATORS[kind], emit=emit)
         text += "    primary_key: id\n" if primary_key else ""
