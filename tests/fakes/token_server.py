@@ -26,7 +26,7 @@ class Granted:
 class TokenServer:
     """Access tokens last for `life` seconds. If it is `rotating`, each exchange gives another refresh token; the one
     before is worth nothing any more, with `grace` as soon as the new one or its access token is used. The first use of
-    an access token ends the older ones.
+    an access token ends the older ones that came with refresh tokens.
 
     `refresh_tokens` are those that are good now, `clients` pairs of id and secret, each with its user.
     """
@@ -70,7 +70,7 @@ class TokenServer:
             return False
         self._confirm(found.refresh_token)
         for other, each in list(self.granted.items()):
-            if each.user == user and each.at < found.at:
+            if each.user == user and each.at < found.at and each.refresh_token:
                 del self.granted[other]
         return True
 

@@ -33,6 +33,7 @@ from tests.fakes.memory_tables import MemoryTable
 from tests.simulation import host
 from tests.simulation.broker import DEAD, Message
 from tests.simulation.simulation import Simulation, Violation
+from tests.simulation.token_mistakes import TOKEN_MISTAKES
 from tests.simulation.weather import Climate
 from tests.simulation.workloads import (
     BROKER_FAILS,
@@ -341,6 +342,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         BROKER_FAILS,
     ),
+    *(Mutant(*mistake) for mistake in TOKEN_MISTAKES),
 )
 
 

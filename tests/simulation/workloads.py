@@ -166,6 +166,14 @@ def mixed(rng: random.Random) -> tuple[Workload, Climate]:
         until=rng.choice((60, 300, 600)),
         ports=tuple(rng.sample(("streams", "broker", "source", "output", "host"), 2)) if rng.random() < 0.2 else (),
     )
+    if len(workload.priorities) == 1 and rng.random() < 0.25:
+        workload = replace(
+            workload,
+            auth=rng.choice(("refresh", "refresh", "client")),
+            token_life=7200.0 if "clocks jump" in workload.events else rng.choice((2.0, 10.0, 7200.0)),
+            token_trouble=some(0.3),
+            early=some(0.5),
+        )
     return workload, climate
 
 
