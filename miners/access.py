@@ -220,9 +220,10 @@ async def _stored(claim: Claim, renewed: StoredTokens, services: Services) -> St
     """
     for _ in range(LOOKS):
         try:
-            return await services.tokens.write(renewed)
-        except Conflict:
-            renewed = await _over(claim, renewed, services)
+            try:
+                return await services.tokens.write(renewed)
+            except Conflict:
+                renewed = await _over(claim, renewed, services)
         except StorageUnavailable:
             await services.sleep(PAUSE)
     raise StorageUnavailable("new tokens could not be stored")

@@ -18,7 +18,7 @@ from shared.errors import (
     TemporaryFailure,
 )
 from shared.pipeline.json_path import found_at
-from shared.pipeline.responses import Response, retry_after
+from shared.pipeline.responses import CREDENTIAL_CODES, Response, retry_after
 from shared.pipeline.spec import OAuth2ClientCredentials, OAuth2RefreshToken
 from shared.pipeline.templates import Scopes, render
 
@@ -32,8 +32,12 @@ LONGEST_LIFE = timedelta(days=366).total_seconds()
 TOKEN = re.compile(r"[\x21-\x7e]+(?: +[\x21-\x7e]+)*")
 """Printable ASCII, as RFC 6749 wants it: an access token must fit into a header."""
 
-DEAD = frozenset({"invalid_grant", "invalid_client", "access_denied", "bad_refresh_token"})
-"""Codes that only a new credential of the user can mend."""
+DEAD = frozenset(
+    {"invalid_grant", "invalid_client", "access_denied"}
+    | {"invalid_token", "expired_token", "token_expired", "token_revoked", "bad_refresh_token", "invalid_refresh_token"}
+    | set(map(str, CREDENTIAL_CODES))
+)
+"""Codes that only a new credential of the user can mend: those of RFC 6749, and what some servers say instead."""
 
 WRONG = frozenset({"invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type"})
 """Codes that say that the pipeline file is wrong."""
@@ -145,10 +149,10 @@ def _failure(response: Response, body: dict[str, Any] | None, now: datetime) -> 
         return TemporaryFailure(f"the token endpoint failed: {said}", retry_after(response.headers, now))
     if 300 <= status < 400:
         return RequestRejected(f"the token endpoint leads elsewhere: {said}; redirects are not followed")
-    if code in DEAD or status == 401:
-        return InvalidCredential(f"the token endpoint refused the credential: {said}")
     if code in WRONG:
         return RequestRejected(f"the token endpoint refused the request: {said}")
+    if code in DEAD or status == 401 or (status == 403 and body is not None):
+        return InvalidCredential(f"the token endpoint refused the credential: {said}")
     if body is None:
         return TemporaryFailure(f"the token endpoint answered what is no JSON object: {said}")
     if 200 <= status < 300:

@@ -10,6 +10,7 @@ import io
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from urllib.parse import quote_plus
 
 import pytest
 from aiohttp import web
@@ -18,6 +19,9 @@ from shared.adapters.source_http import SourceHttp
 from shared.adapters.token_http import TokenHttp
 from shared.checkpoint import Checkpoint, RunState
 from shared.log import invocation
+from shared.pipeline.auth import Attachment
+from shared.pipeline.oauth2 import TokenRequest
+from shared.pipeline.requests import PageRequest
 from shared.pipeline.responses import Response
 from shared.users import User
 from tests.fakes.memory_broker import Delivered
@@ -286,3 +290,34 @@ async def test_a_token_would_be_found_in_any_form(world: World):
     for form in forms(secret):
         left = all_that_left(world, io.StringIO(f"x{form.decode()}y"))
         assert found_in(left, [secret])
+
+
+async def test_an_error_that_nobody_translated_shows_no_token(site: Site, world: World, log: io.StringIO):  # noqa: F811 - the fixture
+    """Neither on the way to the endpoint, where it carries form and header, nor on the way to the source."""
+
+    class BrokenEndpoint(TokenHttp):
+        async def exchange(self, user: str, request: TokenRequest) -> Response:
+            if site.exchanges == 0:
+                site.exchanges += 1
+                raise RuntimeError(f"at {request.form!r} {request.headers!r}")
+            return await super().exchange(user, request)
+
+    class BrokenSource(SourceHttp):
+        async def fetch(self, user: str, request: PageRequest, attachment: Attachment) -> Response:
+            raise RuntimeError(f"at {attachment.headers!r}")
+
+    world.services = replace(world.services, token_endpoint=BrokenEndpoint(30), source=BrokenSource(30, 300, 1000))
+    await let_in(world, site, "ann")
+    await world.schedule()
+    for _ in range(3):
+        delivered = world.broker.receive()
+        assert delivered is not None
+        world.later(minutes=2)
+        with pytest.raises(RuntimeError):
+            await invoked(world, delivered)
+    pair = base64.b64encode(f"ann:{quote_plus(canary('ann', 'secret'))}".encode()).decode()
+    secrets = [*site.tokens.every, canary("ann", "seed"), canary("ann", "secret"), pair]
+    assert len(site.tokens.every) == 2
+    assert found_in(all_that_left(world, log), secrets) == []
+    assert log.getvalue().count("RuntimeError") == 3
+    assert "[hidden]" in log.getvalue()
