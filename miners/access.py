@@ -70,7 +70,7 @@ NO_ACCESS = Access()
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who wants access to what."""
+    """Who wants access to what; `seed` is the fingerprint of the user's credential."""
 
     auth: OAuth2Grant
     pipeline: str
@@ -91,7 +91,8 @@ async def with_access(pipeline: Pipeline, user: User, services: Services, use: C
     auth = pipeline.source.auth
     if not isinstance(auth, OAuth2Grant):
         return await use(NO_ACCESS)
-    claim, refused = Claim(auth, pipeline.pipeline, user, seed_of(auth, _scopes(user))), None
+    claim = Claim(auth, pipeline.pipeline, user, seed_of(auth, _scopes(user)))
+    refused: int | None = None
     for _ in range(2):
         access = await _access(claim, refused, services)
         try:
