@@ -3,7 +3,17 @@
 Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 """
 
-from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
+from shared.pipeline.spec.auth import (
+    ApiKey,
+    Auth,
+    Bearer,
+    HeadersAuth,
+    HttpBasic,
+    NoAuth,
+    OAuth2,
+    OAuth2ClientCredentials,
+    OAuth2RefreshToken,
+)
 from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, QueryValue, Spec
 from shared.pipeline.spec.incremental import Incremental
@@ -41,6 +51,9 @@ __all__ = [
     "JsonLink",
     "NextQuery",
     "NoAuth",
+    "OAuth2",
+    "OAuth2ClientCredentials",
+    "OAuth2RefreshToken",
     "Offset",
     "PageNumber",
     "PageSize",
