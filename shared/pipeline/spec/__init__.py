@@ -17,6 +17,7 @@ from shared.pipeline.spec.paginators import (
     StopWhen,
 )
 from shared.pipeline.spec.pipeline import Pipeline
+from shared.pipeline.spec.reading import BodyMatch, HeaderMatch, ResponseRule, Wait
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
@@ -26,8 +27,10 @@ __all__ = [
     "ApiKey",
     "Auth",
     "Bearer",
+    "BodyMatch",
     "Cursor",
     "HeaderLink",
+    "HeaderMatch",
     "HeadersAuth",
     "HttpBasic",
     "JsonLink",
@@ -39,9 +42,11 @@ __all__ = [
     "Paginator",
     "Pipeline",
     "QueryValue",
+    "ResponseRule",
     "SinglePage",
     "Source",
     "Spec",
     "StopWhen",
     "Stream",
+    "Wait",
 ]

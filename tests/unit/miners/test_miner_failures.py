@@ -115,6 +115,21 @@ async def test_what_would_fail_again_is_parked_at_once(failure: Response | Excep
     assert len(await parked(world)) == 1
 
 
+async def test_a_cursor_that_has_expired_parks_the_run_where_it_stands():
+    """As the rules of the source say; without them a 410 would be `rejected`."""
+    rules = "  responses: [{ status: 410, means: cursor_expired }]\nstreams:"
+
+    def respond(call: Call) -> Response:
+        return answer({}, 410) if call.query("after") else GOOD(call)
+
+    world = await started(World(respond, PIPELINE.replace("streams:", rules)))
+    await world.run()
+    checkpoint = await world.checkpoint()
+    assert (checkpoint.state, checkpoint.reason) == (RunState.PARKED, ErrorKind.CURSOR_EXPIRED)
+    assert (checkpoint.next_seq, checkpoint.cursor) == (1, "2")
+    assert world.ids() == ALL[:2]
+
+
 @pytest.mark.parametrize(("failure", "kind"), [*PASSING, *LASTING])
 async def test_one_users_failure_disturbs_nobody_else(failure: Response | Exception, kind: ErrorKind):
     world = await started(World(failing(1000, failure, user="ann")), "ann", "bob")
