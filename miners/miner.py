@@ -219,7 +219,7 @@ async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     request = page_request(work.pipeline, work.stream, work.checkpoint.cursor, work.scopes)
     response = await services.source.fetch(work.user.id, request, attachment(work.pipeline, work.scopes))
     now = services.now()
-    page = read_page(work.stream, work.checkpoint.cursor, response, now)
+    page = read_page(work.stream, work.checkpoint.cursor, response, now, work.pipeline.source.responses)
     if page.cursor is not None:
         secrets = [work.access.token, *secrets_of(work.pipeline, work.user.credentials)]
         page = replace(page, cursor=_storable(page.cursor, work.stream, request.url, secrets))

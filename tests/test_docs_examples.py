@@ -19,10 +19,11 @@ from shared.pipeline.loader import load_text
 from shared.pipeline.oauth2 import LONGEST_TOKEN, read_tokens, token_request
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import PageRequest, page_request
-from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
+from shared.pipeline.responses import MAX_RECORDS, Response, read_page
 from shared.pipeline.slices import plan_of
 from shared.pipeline.spec import Auth, OAuth2, OAuth2RefreshToken, Paginator, Pipeline
 from shared.pipeline.spec.places import models
+from shared.pipeline.waits import MAX_WAIT
 from shared.pipeline.watermarks import Span, highest_of, span_of, window_scope
 from tests import markdown
 
@@ -214,6 +215,29 @@ def test_a_response_means_what_the_table_says(row: list[str]):
     except SourceError as error:
         found = str(error.kind)
     assert found == meaning
+
+
+def rules_shown() -> str:
+    return next(block.text for block in BLOCKS if block.heading == "responses" and block.language == "yaml")
+
+
+@pytest.mark.parametrize("row", markdown.table(PIPELINES, "responses", 1).rows, ids=" ".join)
+def test_a_response_means_what_the_rules_say(row: list[str]):
+    """Whether they are those of the source or of the stream."""
+    status, header, body, meaning, seconds = (cell.strip("`") for cell in row)
+    rules = "  ".join(rules_shown().splitlines(keepends=True))
+    of_source = load_text(f"{SOURCE}{NO_AUTH}  {rules}streams:\n{ORDERS}", "example.yaml")
+    of_stream = load_text(f"{SOURCE}{NO_AUTH}streams:\n{ORDERS}  {rules}", "example.yaml")
+    headers = {name.lower(): value for name, value in [header.split(": ")]} if header else {}
+    for pipeline in (of_source, of_stream):
+        answered = Response(int(status), headers, body.encode())
+        wait = None
+        try:
+            page = read_page(pipeline.streams[0], None, answered, NOW, pipeline.source.responses)
+            found = "a page" if page.records else "the end of data"
+        except SourceError as error:
+            found, wait = str(error.kind), error.retry_after
+        assert (found, f"{wait:g}" if wait else "") == (meaning, seconds)
 
 
 def test_the_limits_are_those_of_the_code():

@@ -18,9 +18,10 @@ from shared.errors import (
     TemporaryFailure,
 )
 from shared.pipeline.json_path import found_at
-from shared.pipeline.responses import CREDENTIAL_CODES, Response, retry_after
+from shared.pipeline.responses import CREDENTIAL_CODES, Response
 from shared.pipeline.spec import OAuth2ClientCredentials, OAuth2RefreshToken
 from shared.pipeline.templates import Scopes, render
+from shared.pipeline.waits import retry_after
 
 OAuth2Grant = OAuth2ClientCredentials | OAuth2RefreshToken
 

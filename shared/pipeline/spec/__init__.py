@@ -30,6 +30,7 @@ from shared.pipeline.spec.paginators import (
 )
 from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.pipeline import Pipeline
+from shared.pipeline.spec.reading import BodyMatch, HeaderMatch, ResponseRule, Wait
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
@@ -40,11 +41,13 @@ __all__ = [
     "ApiKey",
     "Auth",
     "Bearer",
+    "BodyMatch",
     "Cursor",
     "ErrorPolicy",
     "FixedWindows",
     "GlobalWindow",
     "HeaderLink",
+    "HeaderMatch",
     "HeadersAuth",
     "HttpBasic",
     "Incremental",
@@ -61,6 +64,7 @@ __all__ = [
     "Parallel",
     "Pipeline",
     "QueryValue",
+    "ResponseRule",
     "SinglePage",
     "SlidingWindows",
     "Source",
@@ -68,4 +72,5 @@ __all__ = [
     "Split",
     "StopWhen",
     "Stream",
+    "Wait",
 ]
