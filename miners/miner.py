@@ -13,52 +13,43 @@ The order of 5, 7, 8 and completing the message is what keeps everything exactly
 comes back and finds in the checkpoint what is left to do.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from miners.failures import failed
+from miners.splitting import cut_short, split, too_big_at_once
+from miners.work import Work
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
-from processors.records import Sifted, compressed, output_lines, sift
+from processors.records import SeenKeys, Sifted, compressed, learn, output_lines, sift, writable
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint, Standing
-from shared.errors import Conflict, CursorLoop, InvalidCredential, MalformedMessage, PageLimit, SourceError
-from shared.log import redacted, remember_secrets
+from shared.errors import (
+    Conflict,
+    CursorLoop,
+    MalformedMessage,
+    PageLimit,
+    SourceError,
+)
+from shared.log import remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
 from shared.pipeline.auth import attachment, secrets_of, without_secrets
+from shared.pipeline.marks import is_before, later
 from shared.pipeline.requests import page_request, resolved
 from shared.pipeline.responses import Page, read_page
-from shared.pipeline.spec import HeaderLink, JsonLink, Pipeline, Stream
-from shared.pipeline.templates import Scopes
-from shared.retries import next_wait
-from shared.runs import LONGEST_ERROR, park, postpone, send_current, write_and_send
+from shared.pipeline.spec import HeaderLink, JsonLink, Stream
+from shared.pipeline.watermarks import highest_of, marks_of
+from shared.runs import park, postpone, send_current
 from shared.services import Services
 from shared.settings import Settings
-from shared.users import User, explained
+from shared.users import explained
 
 SOON = timedelta(seconds=2)
 """A wait up to this is waited out; a longer one is scheduled."""
 
 HELD_BACK = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one page is mined with."""
-
-    checkpoint: Checkpoint
-    pipeline: Pipeline
-    stream: Stream
-    user: User
-
-    @property
-    def scopes(self) -> Scopes:
-        return {
-            "user": {"id": self.user.id},
-            "params": self.user.params,
-            "credentials": self.user.credentials,
-        }
 
 
 async def mine(letter: Letter, services: Services, cache: SeenCache) -> Outcome:
@@ -92,7 +83,7 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
     try:
         return await _one_page(work, services, cache)
     except SourceError as error:
-        return await _failed(work, error, services)
+        return await failed(work, error, services)
 
 
 async def _held_back_until(checkpoint: Checkpoint, services: Services) -> datetime | None:
@@ -136,10 +127,15 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
     before = work.checkpoint
     _check_bounds(before, work.stream)
     page, now = await _fetched(work, services)
+    if (halves := too_big_at_once(work, page)) is not None:
+        return await split(work, halves, services)
+    page, skipped = _without_broken(page, work)
+    sifted = sift(page.records, work.stream, await cache.seen(before, services.checkpoints))
+    if not sifted.kept and await _has_caught_up(work, page, services):
+        page = replace(page, cursor=None)
     guard = before.guard
     if page.cursor is not None:
         guard = guard.advance(before.next_seq, before.cursor, page.cursor)
-    sifted = sift(page.records, work.stream, await cache.seen(before, services.checkpoints))
     lines = output_lines(sifted.kept, before, now)
     after = before.committed(
         now,
@@ -149,6 +145,11 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
         duplicates=sifted.duplicates,
         size=len(lines),
         indexed=bool(sifted.learned),
+        highest=_highest(work, page),
+        late=_late(work, sifted),
+        shown=len(page.records),
+        halves=cut_short(work, page),
+        skipped=skipped,
     )
     deliver_at = delivery_due(before, after, services.settings, now)
     if deliver_at is not None:
@@ -160,6 +161,7 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
         "committed",
         records=len(sifted.kept),
         duplicates=sifted.duplicates,
+        skipped=skipped or None,
         done=not committed.is_open or None,
     )
 
@@ -174,6 +176,46 @@ async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
         link = resolved(request.url, page.cursor)
         page = replace(page, cursor=without_secrets(link, secrets_of(work.pipeline, work.user.credentials)))
     return page, now
+
+
+def _without_broken(page: Page, work: Work) -> tuple[Page, int]:
+    """The page without records that can't be written, and how many they were, where the file says to skip them."""
+    if work.stream.on_error.mode != "skip_record":
+        return page, 0
+    whole = writable(page.records)
+    return replace(page, records=whole), len(page.records) - len(whole)
+
+
+def _highest(work: Work, page: Page) -> str:
+    """The furthest mark that the run has met, or the watermark. Raises MalformedResponse."""
+    before, asks = work.checkpoint, work.stream.incremental
+    known = before.highest or before.watermark
+    if asks is None:
+        return known
+    return later(known, highest_of(asks, page.records, page.headers, before.started_at, before.next_seq), asks.format)
+
+
+def _late(work: Work, sifted: Sifted) -> int:
+    """How many of the records that are kept lie behind the watermark."""
+    asks, watermark = work.stream.incremental, work.checkpoint.watermark
+    if asks is None or not asks.cursor_path or not watermark:
+        return 0
+    return sum(is_before(mark, watermark, asks.format) for mark in marks_of(sifted.kept, asks.cursor_path, asks.format))
+
+
+async def _has_caught_up(work: Work, page: Page, services: Services) -> bool:
+    """Whether a page of which nothing is kept is where an earlier run began, and that run left nothing out.
+
+    A source that moves while it is paged may show a whole page of this same run again; that is no end.
+    """
+    before = work.checkpoint
+    if work.stream.stop_when != "all_seen" or not before.caught_up or not page.records:
+        return False
+    rows = await services.checkpoints.seen(before, before.index_start)
+    learned: SeenKeys = {}
+    for row in rows:
+        learn(learned, row)
+    return not sift(page.records, work.stream, learned).duplicates
 
 
 def _check_bounds(checkpoint: Checkpoint, stream: Stream) -> None:
@@ -217,30 +259,6 @@ def _followers(committed: Checkpoint, deliver_at: datetime | None, services: Ser
         later = deliver_at if deliver_at > services.now() else None
         followers.append(services.outgoing(committed.delivery_wake_up(), at=later))
     return followers
-
-
-async def _failed(work: Work, error: SourceError, services: Services) -> Outcome:
-    """Later with back-off, or parked; the checkpoint keeps the evidence. Raises Conflict."""
-    checkpoint, said = work.checkpoint, redacted(str(error))[:LONGEST_ERROR]
-    if isinstance(error, InvalidCredential) and not await _marked_as_rejected(work, services):
-        await postpone(checkpoint, services.now(), services)
-        return Outcome("postponed", error="the user was changed meanwhile")
-    wait = next_wait(error.kind, checkpoint.failures, error.retry_after, services.random)
-    if wait is None:
-        await park(checkpoint, str(error.kind), error.kind, said, services)
-        return Outcome("parked", reason=error.kind, error=said)
-    now = services.now()
-    await write_and_send(checkpoint.failed(now, now + timedelta(seconds=wait), error.kind, said), services)
-    return Outcome("retried", kind=error.kind, error=said, seconds=round(wait, 1), failures=checkpoint.failures + 1)
-
-
-async def _marked_as_rejected(work: Work, services: Services) -> bool:
-    """Note that the source refused this credential; False if the user, perhaps the credential, has changed since."""
-    try:
-        await services.users.change(work.user.with_rejection(work.pipeline.pipeline))
-    except Conflict:
-        return False
-    return True
 
 
 async def _catch_up(wake_up: WakeUp, services: Services) -> Outcome:

@@ -91,7 +91,7 @@ async def _begun(open_run: OpenRun, services: Services) -> Outgoing | None:
     user = await services.users.get(open_run.key.user)
     if pipeline is None or stream is None or user is None:
         return None
-    return await start_run(pipeline, stream, user, open_run.run, services)
+    return await start_run(pipeline, stream, user, open_run.run, services, open_run.extent)
 
 
 async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Services) -> str:

@@ -8,6 +8,7 @@ so going through a portion twice starts nothing twice.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -16,11 +17,13 @@ from croniter import croniter
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.schedule_table import Schedule
 from shared.adapters.service_bus import Outgoing
-from shared.checkpoint import Checkpoint, RunState
+from shared.checkpoint import DUE, Checkpoint, Extent, RunState
 from shared.errors import AlreadyExists, Conflict
 from shared.messages import StreamKey
 from shared.outcome import Outcome
+from shared.pipeline.slices import plan_of
 from shared.pipeline.spec import Pipeline, Stream
+from shared.pipeline.watermarks import Span, span_of
 from shared.runs import resume
 from shared.services import Services
 from shared.users import User
@@ -88,7 +91,7 @@ async def _stream_if_due(
     if known.finished:
         known = await services.schedules.write(known.started(tick))
     async for users in _portions(services.users.all(known.after), PORTION):
-        await _start_portion(pipeline, stream, users, tick, counts, services)
+        await _start_portion(pipeline, stream, users, tick, known.extent_at(tick), counts, services)
         if services.now() > deadline:
             await services.schedules.write(known.advanced(users[-1].id))
             return
@@ -101,6 +104,7 @@ async def _start_portion(
     stream: Stream,
     users: list[User],
     tick: datetime,
+    extent: Extent,
     counts: dict[str, int],
     services: Services,
 ) -> None:
@@ -109,7 +113,7 @@ async def _start_portion(
     async def start(user: User) -> Outgoing | None:
         async with gate:
             run = run_id(tick, StreamKey(pipeline.pipeline, stream.name, user.id))
-            return await start_run(pipeline, stream, user, run, services)
+            return await start_run(pipeline, stream, user, run, services, extent)
 
     wake_ups = [each for each in await asyncio.gather(*map(start, users)) if each is not None]
     await services.broker.send(wake_ups)
@@ -117,7 +121,9 @@ async def _start_portion(
     counts["skipped"] += len(users) - len(wake_ups)
 
 
-async def start_run(pipeline: Pipeline, stream: Stream, user: User, run: str, services: Services) -> Outgoing | None:
+async def start_run(
+    pipeline: Pipeline, stream: Stream, user: User, run: str, services: Services, extent: Extent = DUE
+) -> Outgoing | None:
     """The first wake-up of this run of the user, or None where none is to be started.
 
     None: the user can't be mined now, the last run is still open, or it is parked for a reason that waiting does
@@ -140,8 +146,8 @@ async def start_run(pipeline: Pipeline, stream: Stream, user: User, run: str, se
             with contextlib.suppress(Conflict):  # somebody else resumes it
                 await resume(existing, services)
         return None
-    await services.open_runs.add(OpenRun(key, run, now))
-    begun = await _begin(key, run, existing, pipeline, stream, services)
+    await services.open_runs.add(OpenRun(key, run, now, extent))
+    begun = await _begin(key, run, existing, pipeline, stream, extent, services)
     return services.outgoing(begun.wake_up(), begun.priority) if begun else None
 
 
@@ -151,6 +157,7 @@ async def _begin(
     existing: Checkpoint | None,
     pipeline: Pipeline,
     stream: Stream,
+    extent: Extent,
     services: Services,
 ) -> Checkpoint | None:
     """Insert or take over the checkpoint; None if another run was first.
@@ -161,12 +168,26 @@ async def _begin(
     try:
         if existing is None:
             fresh = Checkpoint.begin(key, run, now, pipeline.priority, index=run)
-            return await services.checkpoints.insert(fresh)
-        index = run if stream.emit == "all" else existing.index
-        return await services.checkpoints.replace(existing.begin_again(run, now, pipeline.priority, index))
+            return await services.checkpoints.insert(_asking(fresh, stream, extent))
+        index = run if stream.emit == "all" or extent.full else existing.index
+        again = existing.begin_again(run, now, pipeline.priority, index)
+        begun = await services.checkpoints.replace(_asking(again, stream, extent))
     except (AlreadyExists, Conflict):
         found = await services.checkpoints.read(key)
         return found if found is not None and _perhaps_unsent(found, run) else None
+    if extent.full:
+        await services.checkpoints.forget_index(key, existing.index)
+    return begun
+
+
+def _asking(begun: Checkpoint, stream: Stream, extent: Extent) -> Checkpoint:
+    """The run knows from its beginning what it asks the source for, so that every page asks for the same."""
+    if extent.is_backfill or stream.incremental is None:
+        plan = plan_of(stream, Span(extent.since, extent.until))
+        return begun.asking_for(plan, backfill=extent.is_backfill)
+    watermark = "" if extent.full else begun.watermark
+    span = span_of(stream.incremental, watermark, begun.started_at)
+    return replace(begun.asking_for(plan_of(stream, span)), watermark=watermark)
 
 
 def _has_been(existing: Checkpoint, run: str) -> bool:

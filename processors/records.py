@@ -57,6 +57,19 @@ def sift(records: list[Record], stream: Stream, seen: SeenKeys) -> Sifted:
     return Sifted(kept, len(records) - len(kept), b"".join(key + content for key, content in learned.items()))
 
 
+def writable(records: list[Record]) -> list[Record]:
+    """The records that can be written as JSON."""
+    return [record for record in records if _is_writable(record)]
+
+
+def _is_writable(record: Record) -> bool:
+    try:
+        _json(record)
+    except MalformedResponse:
+        return False
+    return True
+
+
 def learn(seen: SeenKeys, rows: bytes) -> None:
     """Put what an index row holds into `seen`."""
     for start in range(0, len(rows), ENTRY_BYTES):

@@ -12,16 +12,44 @@ from enum import StrEnum
 
 from shared.errors import ErrorKind
 from shared.messages import Priority, StreamKey, WakeUp
+from shared.pipeline.slices import Plan, Slice, decoded, encoded
 
 WHOLE = "all"
 """Id of the only slice of a run that is not divided."""
 
 
+LONGEST_LIST = 20_000
+"""Characters of the slices that a run has left out."""
+
+
 class RunState(StrEnum):
+    """`partial` runs have ended and left slices out, `failed` ones have ended at their first failure."""
+
     RUNNING = "running"
     DONE = "done"
+    PARTIAL = "partial"
     PARKED = "parked"
+    FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What somebody asked a run for: marks from `since` to `until`, or everything anew (`full`).
+
+    Nothing said means what is due: what has changed since the watermark.
+    """
+
+    since: str = ""
+    until: str = ""
+    full: bool = False
+
+    @property
+    def is_backfill(self) -> bool:
+        return bool(self.since or self.until)
+
+
+DUE = Extent()
 
 
 class Standing(StrEnum):
@@ -62,12 +90,20 @@ class LoopGuard:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One slice of one run.
+    """Where a run of one stream and user stands.
 
     `next_seq` is the page to mine next, so it is also the number of pages committed. `staged_*` count what was
     committed since delivery was last woken at once; `staged_since` is when its last timed wake-up was asked for.
-    `index_position` counts the rows of the dedupe index called `index`; both outlive runs. Times are UTC; sizes are
-    bytes of JSON.
+    `index_position` counts the rows of the dedupe index called `index`; both outlive runs, and `index_start` is where
+    this run found it. `watermark` outlives runs too: the mark (see pipeline/marks.py) up to which everything has been
+    mined. `highest` is the furthest mark that the run has seen, `late` counts records behind the watermark. A
+    `backfill` leaves the watermark where it is. `caught_up` says that the run before was done, so that nothing older
+    is missing.
+
+    The current slice asks for what lies between `since` and `until`; `part` is its number in the `plan`, `todo` are
+    slices that come before the next one of the plan, `given_up` those that were left out (see pipeline/slices.py).
+    `shown` counts the records that the slice has shown, `restarts` how often it was begun anew, `skipped` the records
+    of the run that could not be written. Times are UTC; sizes are bytes of JSON.
     """
 
     key: StreamKey
@@ -94,7 +130,22 @@ class Checkpoint:
     staged_bytes: int = 0
     staged_since: datetime | None = None
     index: str = ""
+    index_start: int = 0
     index_position: int = 0
+    watermark: str = ""
+    since: str = ""
+    until: str = ""
+    highest: str = ""
+    late: int = 0
+    backfill: bool = False
+    caught_up: bool = False
+    plan: str = ""
+    part: int = 0
+    todo: str = ""
+    given_up: str = ""
+    shown: int = 0
+    restarts: int = 0
+    skipped: int = 0
     updated_at: datetime | None = None
     ended_at: datetime | None = None
     etag: str | None = field(default=None, compare=False, repr=False)
@@ -121,7 +172,7 @@ class Checkpoint:
 
     def standing(self, wake_up: WakeUp) -> Standing:
         """Decide what a wake-up means here; see the module docstring."""
-        if wake_up.run != self.run or self.state not in {RunState.RUNNING, RunState.DONE}:
+        if wake_up.run != self.run or self.state not in {RunState.RUNNING, RunState.DONE, RunState.PARTIAL}:
             return Standing.STALE
         if self.is_open and wake_up.seq == self.next_seq and wake_up.attempt >= self.attempt:
             return Standing.CURRENT
@@ -134,9 +185,23 @@ class Checkpoint:
         return Checkpoint(key, run, now, priority=priority, index=index, updated_at=now)
 
     def begin_again(self, run: str, now: datetime, priority: Priority, index: str) -> "Checkpoint":
-        """A new run; the dedupe index goes on where it has the same name."""
-        fresh = replace(Checkpoint.begin(self.key, run, now, priority, index), etag=self.etag)
-        return replace(fresh, index_position=self.index_position) if index == self.index else fresh
+        """A new run; the dedupe index goes on where it has the same name, and the watermark stays."""
+        fresh = Checkpoint.begin(self.key, run, now, priority, index)
+        position = self.index_position if index == self.index else 0
+        caught_up = self.state is RunState.DONE and not self.backfill
+        return replace(
+            fresh,
+            index_start=position,
+            index_position=position,
+            watermark=self.watermark,
+            caught_up=caught_up,
+            etag=self.etag,
+        )
+
+    def asking_for(self, plan: Plan, *, backfill: bool = False) -> "Checkpoint":
+        """The run is to bring the slices of this plan."""
+        first = plan.slice_at(0) or Slice()
+        return replace(self, plan=plan.encode(), since=first.since, until=first.until, backfill=backfill)
 
     def committed(
         self,
@@ -148,12 +213,16 @@ class Checkpoint:
         duplicates: int,
         size: int,
         indexed: bool,
+        highest: str = "",
+        late: int = 0,
+        shown: int = 0,
+        halves: tuple[Slice, ...] = (),
+        skipped: int = 0,
     ) -> "Checkpoint":
-        """One page further. `cursor` None means that this was the last page: the run is done."""
-        done = cursor is None
-        return replace(
+        """One page further. `cursor` None means that this was the last page of its slice; `halves` are slices that
+        come next because this one has not shown everything."""
+        further = replace(
             self,
-            state=RunState.DONE if done else RunState.RUNNING,
             next_seq=self.next_seq + 1,
             attempt=0,
             not_before=None,
@@ -166,9 +235,71 @@ class Checkpoint:
             staged_records=self.staged_records + records,
             staged_bytes=self.staged_bytes + size,
             index_position=self.index_position + (1 if indexed else 0),
+            highest=highest,
+            late=self.late + late,
+            shown=self.shown + shown,
+            skipped=self.skipped + skipped,
+            todo=encoded(halves + decoded(self.todo)),
             updated_at=now,
-            ended_at=now if done else None,
         )
+        return further if cursor is not None else further._after_slice(now)
+
+    @property
+    def current(self) -> Slice:
+        return Slice(self.since, self.until)
+
+    def split(self, now: datetime, halves: tuple[Slice, Slice]) -> "Checkpoint":
+        """The current slice is too big for the source: its halves instead, from their beginnings."""
+        waiting = replace(self.postponed(now, now), todo=encoded(halves + decoded(self.todo)))
+        return waiting._after_slice(now)
+
+    def restarted(self, now: datetime, until: datetime) -> "Checkpoint":
+        """The current slice from its beginning."""
+        fresh = replace(self.postponed(now, until), restarts=self.restarts + 1)
+        return replace(fresh, cursor=None, guard=LoopGuard(), shown=0)
+
+    @property
+    def may_give_up(self) -> bool:
+        """Whether another slice may be left out: all of them stand in one property of a row."""
+        return len(self.given_up) < LONGEST_LIST
+
+    def gave_up(self, now: datetime, kind: ErrorKind, error: str) -> "Checkpoint":
+        """The current slice is left out, the run goes on with the next one."""
+        left_out = encoded((*decoded(self.given_up), self.current))
+        noted = replace(self.postponed(now, now), given_up=left_out, last_error_kind=kind, last_error=error)
+        return noted._after_slice(now)
+
+    def ended_as_failed(self, now: datetime, kind: ErrorKind, error: str) -> "Checkpoint":
+        """The run is over; what was committed stays."""
+        over = replace(self, state=RunState.FAILED, reason=str(kind), last_error_kind=kind, last_error=error)
+        return replace(over, not_before=None, updated_at=now, ended_at=now)
+
+    def _after_slice(self, now: datetime) -> "Checkpoint":
+        """At the beginning of the next slice, or at the end of the run."""
+        waiting = decoded(self.todo)
+        following = waiting[0] if waiting else Plan.decode(self.plan).slice_at(self.part + 1)
+        if following is None:
+            return self._ended(now)
+        return replace(
+            self,
+            since=following.since,
+            until=following.until,
+            part=self.part if waiting else self.part + 1,
+            todo=encoded(waiting[1:]),
+            cursor=None,
+            guard=LoopGuard(),
+            failures=0,
+            shown=0,
+            restarts=0,
+        )
+
+    def _ended(self, now: datetime) -> "Checkpoint":
+        """The watermark moves if nothing was left out."""
+        if self.given_up:
+            return replace(self, state=RunState.PARTIAL, reason=str(self.last_error_kind or ""), ended_at=now)
+        moves = self.highest and not self.backfill
+        watermark = self.highest if moves else self.watermark
+        return replace(self, state=RunState.DONE, watermark=watermark, not_before=None, ended_at=now)
 
     def delivery_woken(self) -> "Checkpoint":
         """Nothing staged is waiting any more; the next staged page starts a new count."""
@@ -209,8 +340,11 @@ class Checkpoint:
         )
 
     def resumed(self, now: datetime) -> "Checkpoint":
-        """Running again from the same page."""
-        running = replace(self.postponed(now, now), state=RunState.RUNNING, reason="", failures=0, replays=0)
+        """Running again from the same page; a partial run with the slices that it left out."""
+        again = replace(self.postponed(now, now), state=RunState.RUNNING, reason="")
+        running = replace(again, failures=0, replays=0, restarts=0)
+        if self.state is RunState.PARTIAL:
+            return replace(running, todo=self.given_up, given_up="", ended_at=None)._after_slice(now)
         return replace(running, guard=replace(self.guard, repeats=0, laps=0))
 
     def cancelled(self, now: datetime, reason: str) -> "Checkpoint":

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.errors import ErrorKind
+from shared.pipeline.spec import ErrorPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,32 @@ POLICY: dict[ErrorKind, Retry] = {
 """Kinds that are not here are not tried again: the same request would fail again."""
 
 
-def next_wait(kind: ErrorKind, failures: int, asked: float | None, random: Callable[[], float]) -> float | None:
+def next_wait(
+    kind: ErrorKind,
+    failures: int,
+    asked: float | None,
+    random: Callable[[], float],
+    wanted: ErrorPolicy | None = None,
+) -> float | None:
     """Seconds until the next try after `failures` earlier ones in a row, or None: give up.
 
-    `asked` is what the source itself wants and is never undercut; full jitter on top keeps users apart.
+    `asked` is what the source itself wants and is never undercut; jitter on top keeps users apart. `wanted` is what
+    the pipeline file says where it says anything about retries.
     """
     policy = POLICY.get(kind)
-    if policy is None or failures >= policy.times:
+    if policy is None:
         return None
-    backoff = min(policy.cap, policy.first * policy.factor**failures)
+    times = policy.times if wanted is None or wanted.max_retries is None else wanted.max_retries
+    if failures >= times:
+        return None
     if asked is not None:
         return asked + random() * min(1.0, 0.1 * asked)
-    return backoff * (0.5 + random() / 2)
+    if wanted is not None and kind is not ErrorKind.RATE_LIMITED and wanted != ErrorPolicy(mode=wanted.mode):
+        return _wanted_wait(wanted, failures, random)
+    return min(policy.cap, policy.first * policy.factor**failures) * (0.5 + random() / 2)
+
+
+def _wanted_wait(wanted: ErrorPolicy, failures: int, random: Callable[[], float]) -> float:
+    first, cap = wanted.first.total_seconds(), wanted.cap.total_seconds()
+    growth = {"exponential": 2.0 ** min(failures, 60), "linear": failures + 1, "fixed": 1}[wanted.backoff]
+    return min(cap, first * growth) * (0.5 + random() / 2 if wanted.jitter else 1)

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -147,6 +148,12 @@ def _default(field: FieldInfo) -> str:
             return '`""`'
         case ():
             return "`[]`"
+        case bool():
+            return f"`{str(field.default).lower()}`"
+        case Spec():
+            return f"`{field.default.model_dump(exclude_defaults=True)}`"
+        case timedelta():
+            return f"`{field.default.total_seconds():g}s`"
         case value:
             return f"`{value}`"
 

@@ -18,8 +18,10 @@ from shared.pipeline.loader import load_text
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import page_request
 from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
+from shared.pipeline.slices import plan_of
 from shared.pipeline.spec import Auth, Paginator, Pipeline
 from shared.pipeline.spec.places import models
+from shared.pipeline.watermarks import Span, highest_of, span_of, window_scope
 from tests import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,9 +57,13 @@ class Message:
         return Response(int(self.first_line.split(" ")[1]), self.headers, self.body.encode())
 
 
+def types_of(union: Any) -> set[str]:
+    return {name for name, model in models().items() if model in get_args(get_args(union)[0])}
+
+
 def examples(union: Any) -> list[markdown.Block]:
     """The `yaml` blocks of the models of one union, each under its own heading."""
-    types = {name for name, model in models().items() if model in get_args(get_args(union)[0])}
+    types = types_of(union)
     return [block for block in BLOCKS if block.language == "yaml" and block.heading in types]
 
 
@@ -96,6 +102,37 @@ def test_a_paginator_follows_pages_as_its_example_shows(example: markdown.Block)
     assert cursor is None
 
 
+def test_an_incremental_run_asks_as_its_example_shows():
+    (example,) = [block for block in BLOCKS if block.language == "yaml" and block.heading == "incremental"]
+    stream = load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml").streams[0]
+    asked, answered = messages(example)
+    assert stream.incremental is not None
+    first = window_scope(stream.incremental, span_of(stream.incremental, "", NOW))
+    assert _asked_by(example, first) == asked.target
+    page = read_page(stream, None, answered.response, NOW)
+    watermark = highest_of(stream.incremental, page.records, page.headers, NOW, 0)
+    second = window_scope(stream.incremental, span_of(stream.incremental, watermark, NOW))
+    assert f"updated_since={second['start']}" in PIPELINES
+
+
+def test_a_run_is_cut_into_windows_as_its_example_shows():
+    (example,) = [block for block in BLOCKS if block.language == "yaml" and block.heading == "fixed"]
+    stream = load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml").streams[0]
+    assert stream.incremental is not None
+    plan = plan_of(stream, span_of(stream.incremental, "", datetime(2026, 3, 1, 12, tzinfo=UTC)))
+    for number, asked in enumerate(messages(example)):
+        found = plan.slice_at(number)
+        assert found is not None
+        window = window_scope(stream.incremental, Span(found.since, found.until))
+        assert _asked_by(example, window) == asked.target
+    assert plan.slice_at(len(messages(example))) is None
+
+
+def _asked_by(example: markdown.Block, window: dict[str, str]) -> str:
+    pipeline = load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml")
+    return target_of(page_request(pipeline, pipeline.streams[0], None, {**SCOPES, "window": window}).url)
+
+
 @pytest.mark.parametrize("example", examples(Auth), ids=lambda example: example.heading)
 def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
     pipeline = load_text(f"{SOURCE}{example.text}streams:\n{ORDERS}", "example.yaml")
@@ -108,7 +145,7 @@ def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
 
 def test_every_paginator_and_way_of_authentication_has_an_example():
     shown = {block.heading for block in [*examples(Paginator), *examples(Auth)]}
-    assert shown == models().keys() - {"source", "streams"}
+    assert shown == models().keys() & {*types_of(Paginator), *types_of(Auth)}
 
 
 @pytest.mark.parametrize("row", markdown.table(PIPELINES, "What a response means").rows, ids=" ".join)

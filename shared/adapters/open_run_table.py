@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.adapters import keys
 from shared.adapters.tables import Row, Table, Value
+from shared.checkpoint import DUE, Extent
 from shared.messages import StreamKey
 
 PARTITIONS = 16
@@ -18,9 +19,13 @@ PARTITIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
+    """`since` is when the row was written; `extent` is what the run was asked for, should it have to be begun from
+    here."""
+
     key: StreamKey
     run: str
     since: datetime
+    extent: Extent = DUE
     etag: str | None = field(default=None, compare=False, repr=False)
 
 
@@ -49,6 +54,9 @@ def _to_row(open_run: OpenRun) -> Row:
         "user": key.user,
         "run": open_run.run,
         "since": open_run.since,
+        "from": open_run.extent.since,
+        "until": open_run.extent.until,
+        "full": open_run.extent.full,
     }
     return Row(partition, keys.key(key.pipeline, key.stream, key.user), values, open_run.etag)
 
@@ -56,4 +64,5 @@ def _to_row(open_run: OpenRun) -> Row:
 def _to_open_run(row: Row) -> OpenRun:
     values: dict[str, Any] = row.values
     key = StreamKey(values["pipeline"], values["stream"], values["user"])
-    return OpenRun(key, values["run"], values["since"], row.etag)
+    extent = Extent(values.get("from", ""), values.get("until", ""), values.get("full", False))
+    return OpenRun(key, values["run"], values["since"], extent, row.etag)

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.adapters import keys
 from shared.adapters.tables import Row, Table, Value
+from shared.checkpoint import DUE, Extent
 from shared.errors import AlreadyExists, Conflict
 
 
@@ -14,7 +15,7 @@ class Schedule:
     """`tick` is the moment whose runs were started last; `finished` says whether all users have been gone through,
     and `after` names the last of them while that goes on.
 
-    `requested` is a moment for which somebody asked for runs out of schedule.
+    `requested` is a moment for which somebody asked for runs out of schedule, of the `extent`.
     """
 
     pipeline: str
@@ -23,7 +24,12 @@ class Schedule:
     finished: bool = True
     after: str | None = None
     requested: datetime | None = None
+    extent: Extent = DUE
     etag: str | None = field(default=None, compare=False, repr=False)
+
+    def extent_at(self, tick: datetime) -> Extent:
+        """What the runs of this moment were asked for."""
+        return self.extent if tick == self.requested else DUE
 
     def started(self, tick: datetime) -> "Schedule":
         return replace(self, tick=tick, finished=False, after=None)
@@ -52,12 +58,12 @@ class ScheduleTable:
             raise Conflict("another scheduler was first") from None
         return replace(schedule, etag=etag)
 
-    async def request(self, pipeline: str, stream: str, tick: datetime) -> None:
+    async def request(self, pipeline: str, stream: str, tick: datetime, extent: Extent = DUE) -> None:
         """Ask for a run of every user; asking twice for the same tick is asking once."""
         while True:
             schedule = await self.read(pipeline, stream)
             try:
-                await self.write(replace(schedule, requested=tick))
+                await self.write(replace(schedule, requested=tick, extent=extent))
             except Conflict:
                 continue
             return
@@ -71,11 +77,15 @@ def _to_row(schedule: Schedule) -> Row:
         "finished": schedule.finished,
         "after": schedule.after,
         "requested": schedule.requested,
+        "from": schedule.extent.since,
+        "until": schedule.extent.until,
+        "full": schedule.extent.full,
     }
     present = {name: value for name, value in values.items() if value is not None}
     return Row("schedule", keys.key(schedule.pipeline, schedule.stream), present, schedule.etag)
 
 
 def _to_schedule(row: Row) -> Schedule:
-    values: dict[str, Any] = row.values
-    return Schedule(etag=row.etag, **values)
+    values: dict[str, Any] = dict(row.values)
+    extent = Extent(values.pop("from", ""), values.pop("until", ""), values.pop("full", False))
+    return Schedule(etag=row.etag, extent=extent, **values)

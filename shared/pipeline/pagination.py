@@ -70,12 +70,17 @@ def _counted(following: int, done: int, total_path: str | None, body: Any, count
     """`done` pages or records are behind us when `following` would be asked for next."""
     if total_path is None:
         return str(following) if count else None
-    total = found_at(total_path, body)
-    if isinstance(total, str) and WHOLE_NUMBER.fullmatch(total):
-        total = int(total)
-    if isinstance(total, bool) or not isinstance(total, int):
-        raise MalformedResponse(f"{total_path}: found {type(total).__name__}, allowed: a whole number")
-    return str(following) if done < total else None
+    return str(following) if done < whole_number(total_path, body) else None
+
+
+def whole_number(path: str, body: Any) -> int:
+    """A count that the source names. Raises MalformedResponse."""
+    found = found_at(path, body)
+    if isinstance(found, str) and WHOLE_NUMBER.fullmatch(found):
+        found = int(found)
+    if isinstance(found, bool) or not isinstance(found, int):
+        raise MalformedResponse(f"{path}: found {type(found).__name__}, allowed: a whole number")
+    return found
 
 
 def _rel_next(header: str) -> str | None:

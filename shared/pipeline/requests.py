@@ -32,12 +32,14 @@ def page_request(pipeline: Pipeline, stream: Stream, cursor: str | None, scopes:
     """The request for the page at `cursor` (None: the first). Raises RequestRejected for a foreign next link."""
     base = _base_url(pipeline, scopes)
     origins = frozenset({origin_of(base), *map(origin_of, pipeline.source.allowed_origins)})
-    first = _with_query(_joined(base, stream, scopes), _query(stream, scopes))
+    query = {**_query(stream, scopes), **_span_query(stream, scopes)}
+    first = _with_query(_joined(base, stream, scopes), query)
     url = _at_cursor(first, stream, cursor)
     if origin_of(url) not in origins:
         raise RequestRejected(f"the next link leads to {origin_of(url)}, allowed: {', '.join(sorted(origins))}")
     templates = {**pipeline.source.headers, **stream.headers}
-    return PageRequest(url, {name: render(value, scopes) for name, value in templates.items()}, origins)
+    headers = {name: render(value, scopes) for name, value in templates.items()}
+    return PageRequest(url, headers | _span_headers(stream, scopes), origins)
 
 
 def resolved(base: str, link: str) -> str:
@@ -79,6 +81,18 @@ def _joined(base: str, stream: Stream, scopes: Scopes) -> str:
 
 def _query(stream: Stream, scopes: Scopes) -> dict[str, str]:
     return {name: render(_text(value), scopes) for name, value in stream.query.items()}
+
+
+def _span_query(stream: Stream, scopes: Scopes) -> dict[str, str]:
+    """The parameters that ask for what has changed; without a mark there is nothing to ask with."""
+    marks, asks = scopes.get("window", {}), stream.incremental
+    names = {"start": asks.start_param, "end": asks.end_param} if asks else {}
+    return {name: marks[edge] for edge, name in names.items() if name and edge in marks}
+
+
+def _span_headers(stream: Stream, scopes: Scopes) -> dict[str, str]:
+    marks, asks = scopes.get("window", {}), stream.incremental
+    return {asks.start_header: marks["start"]} if asks and asks.start_header and "start" in marks else {}
 
 
 def _text(value: str | int | float | bool) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,7 +16,7 @@ from shared.errors import (
     TemporaryFailure,
 )
 from shared.pipeline.json_path import found_at
-from shared.pipeline.pagination import next_cursor
+from shared.pipeline.pagination import next_cursor, whole_number
 from shared.pipeline.spec import Stream
 
 MAX_WAIT = 6 * 3600.0
@@ -44,10 +44,15 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The records of one page and where the next one starts (None: nowhere)."""
+    """The records of one page, where the next one starts (None: nowhere), and the headers that came with it.
+
+    `total` is how many records the whole window holds, where the file says how to tell.
+    """
 
     records: list[Record]
     cursor: str | None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    total: int | None = None
 
 
 def read_page(stream: Stream, cursor: str | None, response: Response, now: datetime) -> Page:
@@ -59,7 +64,7 @@ def read_page(stream: Stream, cursor: str | None, response: Response, now: datet
     if error := _error_inside(body, stream):
         raise _classified(response, error, now)
     records = _records(body, stream)
-    return Page(records, next_cursor(stream, cursor, body, headers, len(records)))
+    return Page(records, next_cursor(stream, cursor, body, headers, len(records)), headers, _total(stream, body))
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -161,6 +166,11 @@ def _error_inside(body: Any, stream: Stream) -> Record | None:
 
 def _as_error(found: Any) -> Record:
     return found if isinstance(found, dict) else {"message": found}
+
+
+def _total(stream: Stream, body: Any) -> int | None:
+    split = stream.windows.split if stream.windows else None
+    return whole_number(split.total_path, body) if split and split.total_path else None
 
 
 def _records(body: Any, stream: Stream) -> list[Record]:

@@ -244,6 +244,15 @@ async def _only_open_runs(checkpoint: Checkpoint, services: Services) -> None:
         await _SEND_CURRENT(checkpoint, services)
 
 
+def _watermark_per_page(self: Checkpoint, *args: Any, **kwargs: Any) -> Checkpoint:
+    after = _COMMITTED(self, *args, **kwargs)
+    return dataclasses.replace(after, watermark=after.highest)
+
+
+def _always_caught_up(self: Checkpoint, *args: Any) -> Checkpoint:
+    return dataclasses.replace(_BEGIN_AGAIN(self, *args), caught_up=True)
+
+
 _FIRST: dict[str, Any] = {}
 _ATTACHMENT = miners.miner.attachment
 _MINE = miners.miner.mine
@@ -251,6 +260,8 @@ _PERCENT = AdmissionTable.percent
 _LOOK_AT = miners.reconciler._look_at
 _SEND_CURRENT = processors.dead_letters.send_current
 _COMMIT = CheckpointTable.commit
+_COMMITTED = Checkpoint.committed
+_BEGIN_AGAIN = Checkpoint.begin_again
 _PAGE_ROW = CheckpointTable._page_row
 _ONE = host.Worker._one
 _NEXT_CURSOR: Callable[..., str | None] = shared.pipeline.pagination.next_cursor
@@ -326,6 +337,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "older run begun after a newer one",
         ((miners.scheduler, "_has_been", lambda existing, run: existing.run == run),),
         ("runs close together",),
+    ),
+    Mutant(
+        "watermark moved per page",
+        ((Checkpoint, "committed", _watermark_per_page),),
+        ("incremental, newest first, cancelled",),
+    ),
+    Mutant(
+        "stopped at what is seen behind a cancelled run",
+        ((Checkpoint, "begin_again", _always_caught_up),),
+        ("newest first, cancelled",),
     ),
     Mutant(
         "run at its beginning left alone",

@@ -155,10 +155,15 @@ class Simulation:
         self._spawn(self._timers())
         events = [self._spawn(EVENTS[name](self)) for name in self.workload.events]
         try:
-            for _ in range(self.workload.runs):
+            for number in range(self.workload.runs):
+                if number:
+                    self.api.write(self.keys)
                 await self._until_ended()
             await asyncio.gather(*events)
             await self._cure()
+            if self.workload.newest_first:  # what was written while a run was parked stands before its pages
+                await self._until_ended()
+                await self._cure()
             await self._until(self._quiet)
         finally:
             tasks = list(self._tasks)
@@ -192,7 +197,7 @@ class Simulation:
         raise Violation(f"still parked after {MOST_TICKS} ticks: {await self._standing()}")
 
     async def _resume(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.reason == ErrorKind.UNKNOWN:
+        if checkpoint.reason == ErrorKind.UNKNOWN or checkpoint.state is RunState.PARTIAL:
             try:
                 await resume(checkpoint, self.outside)
             except Conflict:
@@ -203,7 +208,7 @@ class Simulation:
             checkpoint.reason in CURED_BY_USER or checkpoint.state is RunState.CANCELLED
         ):
             return False
-        return checkpoint.state is RunState.CANCELLED or (
+        return checkpoint.state in {RunState.CANCELLED, RunState.PARTIAL} or (
             checkpoint.state is RunState.PARKED and checkpoint.reason in CURABLE
         )
 

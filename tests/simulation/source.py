@@ -11,7 +11,7 @@ from shared.pipeline.requests import PageRequest
 from shared.pipeline.responses import Response
 from tests.fakes.scripted_source import answer
 from tests.simulation.troubles import PATIENT, REFUSALS, TROUBLES
-from tests.simulation.workload import Workload
+from tests.simulation.workload import BEGINNING, Workload
 
 HOST = "api.example.com"
 BIG = 2**53 + 1
@@ -19,6 +19,9 @@ BIG = 2**53 + 1
 
 ODD = "\ud800 \x00 \u2028 \U0001f4a1"
 """Half a surrogate pair, NUL, a line separator and what needs four bytes."""
+
+NEW = 1000
+"""Ids of records that were not there in the beginning are at least so high."""
 
 EMPTY = "~"
 """Stands at the end of a cursor that an empty page has named: it leads on from the same place, but is another one."""
@@ -78,6 +81,19 @@ class SimulatedApi:
         """Id → latest version of every record that is there."""
         return {identity: version for _, identity, version in self._of(key)}
 
+    def write(self, keys: list[StreamKey]) -> None:
+        """Between two runs: records are written anew, or for the first time."""
+        for key in keys:
+            rows = self._of(key)
+            for _ in range(self.work.written):
+                position = max((row[0] for row in rows), default=-1) + 1
+                if rows and self.rng.random() < 0.5:
+                    moved = self.rng.choice(rows)
+                    rows.remove(moved)
+                    rows.append((position, moved[1], moved[2] + 1))
+                else:
+                    rows.append((position, NEW + position, 1))
+
     def _bad(self, answers: tuple[Callable[[], Response], ...]) -> Response:
         self.bad += 1
         return self.rng.choice(answers)()
@@ -86,42 +102,51 @@ class SimulatedApi:
         return self._rows.setdefault(key, [(number, number, 1) for number in range(self.work.records)])
 
     def _page(self, key: StreamKey, query: dict[str, str]) -> Response:
+        since, until = (query.get(edge) for edge in ("since", "until"))
+        rows = [row for row in self._of(key) if _is_between(row[0], since, until)][: self.work.most]
         match key.stream:
             case "page_number":
-                return self._counted(key, query["page"], (int(query["page"]) - 1) * self.work.size)
+                return self._counted(key, rows, query["page"], (int(query["page"]) - 1) * self.work.size)
             case "offset":
-                return self._counted(key, query["offset"], int(query["offset"]))
+                return self._counted(key, rows, query["offset"], int(query["offset"]))
             case "single_page":
-                rows = self._of(key)
                 return self._answer(key, "", rows, {})
             case _:
-                return self._behind(key, query.get("after", ""))
+                return self._behind(key, rows, query)
 
-    def _counted(self, key: StreamKey, start: str, first: int) -> Response:
-        rows = self._of(key)
+    def _counted(self, key: StreamKey, rows: list[tuple[int, int, int]], start: str, first: int) -> Response:
         page = rows[first : first + self.work.size]
         total = len(rows)
         if page:
-            self._change(key, rows, page[-1][0])
+            self._change(key, self._of(key), page[-1][0])
         else:
             self._complete.add(key)
         return self._answer(key, start, page, {"total": total})
 
-    def _behind(self, key: StreamKey, start: str) -> Response:
+    def _behind(self, key: StreamKey, rows: list[tuple[int, int, int]], query: dict[str, str]) -> Response:
         """By position: cursors and links."""
+        start = query.get("after", "")
+        if self.work.newest_first:
+            return self._before(key, rows, start)
+        since = "".join(f"&{edge}={query[edge]}" for edge in ("since", "until") if edge in query)
         after = int(start.rstrip(EMPTY) or "-1")
-        rows = self._of(key)
         found = [row for row in rows if row[0] > after]
         size = self.rng.randrange(self.work.size) if self.rng.random() < self.work.ragged else self.work.size
         page, more = found[:size], len(found) > size
         if key.user in self.work.looping_users:
-            return self._answer(key, start, page, self._next(key, self._again(key, start, page, more)))
+            return self._answer(key, start, page, self._next(key, self._again(key, start, page, more), since))
         if not more:
             self._complete.add(key)  # from now on a stray fetch must not move what no run will see again
         elif after >= 0:
-            self._change(key, rows, after)
+            self._change(key, self._of(key), after)
         following = (str(page[-1][0]) if page else (start or "-1") + EMPTY) if more else None
-        return self._answer(key, start, page, self._next(key, following))
+        return self._answer(key, start, page, self._next(key, following, since))
+
+    def _before(self, key: StreamKey, rows: list[tuple[int, int, int]], start: str) -> Response:
+        """The newest first."""
+        found = [row for row in reversed(rows) if not start or row[0] < int(start)]
+        page, more = found[: self.work.size], len(found) > self.work.size
+        return self._answer(key, start, page, self._next(key, str(page[-1][0]) if more else None, ""))
 
     def _again(self, key: StreamKey, start: str, page: list[tuple[int, int, int]], more: bool) -> str:
         """Every other user is told the same cursor again, the rest are led in a circle."""
@@ -129,7 +154,7 @@ class SimulatedApi:
             return start or "-1"
         return str(page[-1][0]) if more and page else "-1"
 
-    def _next(self, key: StreamKey, following: str | None) -> dict[str, object]:
+    def _next(self, key: StreamKey, following: str | None, since: str) -> dict[str, object]:
         """Cursor, link in the body (which repeats the token, as some APIs do) and link in the header."""
         if following is None:
             return {"next": None}
@@ -137,7 +162,7 @@ class SimulatedApi:
         token = self.accepted.get(key.user)
         return {
             "next": following,
-            "link": f"https://{host}/v1/{key.pipeline}/{key.stream}?after={following}&access_token={token}",
+            "link": f"https://{host}/v1/{key.pipeline}/{key.stream}?after={following}{since}&access_token={token}",
         }
 
     def _answer(
@@ -145,8 +170,15 @@ class SimulatedApi:
     ) -> Response:
         self.fetches.append(Fetch(self.now(), key, start, tuple((row[1], row[2]) for row in page)))
         data = [
-            {"id": identity, "version": version, "owner": key.user, "big": BIG, "odd": ODD}
-            for _, identity, version in page
+            {
+                "id": identity,
+                "version": version,
+                "owner": key.user,
+                "big": BIG,
+                "odd": ODD,
+                "changed": _changed(position),
+            }
+            for position, identity, version in page
         ]
         headers = {"link": f'<{more["link"]}>; rel="next"'} if "link" in more else {}
         return answer({"data": data, **more}, **headers)
@@ -162,3 +194,13 @@ class SimulatedApi:
             rows.append((rows[-1][0] + 1 if rows else moved[0] + 1, moved[1], moved[2] + 1))
         elif earlier and self.rng.random() < self.work.deleting:
             rows.remove(self.rng.choice(earlier))
+
+
+def _changed(position: int) -> int:
+    """When the record at this position was changed, in seconds since 1970."""
+    return int(BEGINNING.timestamp()) + position * 3600
+
+
+def _is_between(position: int, since: str | None, until: str | None) -> bool:
+    changed = _changed(position)
+    return (since is None or changed >= int(since)) and (until is None or changed < int(until))

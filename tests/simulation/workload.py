@@ -1,6 +1,7 @@
 """What is to be mined, from what kind of API, by how many processes, over what kind of broker."""
 
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from shared.messages import StreamKey
 from shared.pipeline.loader import load_text
 from shared.pipeline.spec import Pipeline
 from shared.settings import Settings
+from tests.fakes.world import START
 
 PAGINATORS = {
     "cursor": "{ type: cursor, cursor_path: next, cursor_param: after }",
@@ -34,8 +36,14 @@ STREAM = """
     path: /{kind}
     records: data
     paginator: {paginator}
-    emit: {emit}
 """
+BEGINNING = START - timedelta(hours=60)
+"""When the first record of all was changed; each further position is an hour later."""
+
+INCREMENTAL = (
+    "{ cursor_path: changed, format: epoch_seconds, start_param: since, end_param: until, "
+    f'initial_value: "{int(BEGINNING.timestamp())}" }}'
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,12 @@ class Workload:
     at the end once more; `deleting`, that it deletes one; `trouble`, that it answers with one of the failures of
     troubles.py; `ragged`, that a page has fewer records than asked for, perhaps none; `away`, that the next link leads
     to another host; `expiring`, that it does not know its own cursor any more.
+
+    `written` records are written, anew or for the first time, before each run but the first; `incremental` runs ask
+    for what has changed since the last one; of streams that come `newest_first` the others stop at what they have seen.
+
+    Incremental runs are cut into `windows`, if there are any; of each the API shows at most `most` records, and with
+    `leaves_out` the runs leave out what fails.
 
     Of the users, the first `refused` have a credential that the API never accepts, and for the last `looping` the
     API names its cursors over and over again.
@@ -70,6 +84,12 @@ class Workload:
     ragged: float = 0.0
     away: float = 0.0
     expiring: float = 0.0
+    written: int = 0
+    incremental: bool = False
+    newest_first: bool = False
+    windows: str = ""
+    most: int = 1000
+    leaves_out: bool = False
     refused: int = 0
     looping: int = 0
     duplicate: float = 0.0
@@ -120,15 +140,25 @@ def as_written(value: Any) -> str:
 
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
-    return {name: _pipeline(name, workload.kinds, workload.emit, workload.primary_key) for name in workload.priorities}
+    return {name: _pipeline(name, workload.kinds, _options(workload)) for name in workload.priorities}
+
+
+def _options(workload: Workload) -> str:
+    """What every stream of the workload says besides where it is."""
+    options = [f"emit: {workload.emit}"]
+    options += ["primary_key: id"] if workload.primary_key else []
+    options += [f"incremental: {INCREMENTAL}"] * workload.incremental
+    options += [f"windows: {workload.windows}"] * bool(workload.windows)
+    options += ["on_error: { mode: continue }"] * workload.leaves_out
+    options += ["stop_when: all_seen"] * (workload.newest_first and not workload.incremental)
+    return "".join(f"    {option}\n" for option in options)
 
 
 @cache
-def _pipeline(name: str, kinds: tuple[str, ...], emit: str, primary_key: bool) -> Pipeline:
+def _pipeline(name: str, kinds: tuple[str, ...], options: str) -> Pipeline:
     text = PIPELINE.format(name=name)
     for kind in kinds:
-        text += STREAM.format(kind=kind, paginator=PAGINATORS[kind], emit=emit)
-        text += "    primary_key: id\n" if primary_key else ""
+        text += STREAM.format(kind=kind, paginator=PAGINATORS[kind]) + options
     return load_text(text, "pipeline.yaml")
 
 

@@ -14,6 +14,9 @@ EAGER = (("DELIVERY_RECORDS", "2"),)
 PAIRS = (("DELIVERY_RECORDS", "3"),)
 """An object for every other page."""
 
+WINDOWS = "{ type: fixed, size: 4h }"
+SPLIT = "{ type: global, split: { at: 3 } }"
+
 WORKLOADS: tuple[Workload, ...] = (
     Workload("plain"),
     Workload("eager delivery", settings=EAGER, processes=3),
@@ -27,6 +30,55 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("moving records, eager delivery", users=1, records=7, moving=0.6, settings=EAGER, processes=3),
     Workload("records move and vanish", users=1, records=9, moving=0.4, deleting=0.4),
     Workload("two runs", users=1, runs=2),
+    Workload("incremental", users=2, runs=3, written=3, incremental=True),
+    Workload(
+        "incremental, moving and cancelled",
+        users=2,
+        records=6,
+        runs=3,
+        moving=0.3,
+        written=3,
+        incremental=True,
+        events=("runs are cancelled",),
+    ),
+    Workload("incremental links", users=1, runs=3, written=3, incremental=True, kinds=("json_link", "header_link")),
+    Workload(
+        "incremental, newest first, cancelled",
+        users=2,
+        records=7,
+        runs=3,
+        written=5,
+        incremental=True,
+        newest_first=True,
+        events=("runs are cancelled",),
+    ),
+    Workload("windows", users=2, records=9, runs=2, written=3, incremental=True, windows=WINDOWS),
+    Workload("windows of links", users=1, records=9, incremental=True, windows=WINDOWS, kinds=("json_link",)),
+    Workload(
+        "windows, moving and cancelled",
+        users=2,
+        records=9,
+        runs=2,
+        moving=0.3,
+        written=3,
+        incremental=True,
+        windows=WINDOWS,
+        events=("runs are cancelled",),
+    ),
+    Workload("windows that show no more", records=9, incremental=True, most=3, windows=SPLIT, processes=3),
+    Workload(
+        "windows that slide", users=1, records=9, incremental=True, windows="{ type: sliding, size: 12h, overlap: 3h }"
+    ),
+    Workload("windows left out", users=2, records=9, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
+    Workload(
+        "newest first, cancelled",
+        users=2,
+        records=7,
+        runs=3,
+        written=2,
+        newest_first=True,
+        events=("runs are cancelled",),
+    ),
     Workload("two runs of moving records", users=1, runs=2, moving=0.5),
     Workload("emit all, moving", users=1, records=6, runs=2, moving=0.5, emit="all"),
     Workload("emit new, moving", users=1, records=6, runs=2, moving=0.5, emit="new"),
@@ -130,6 +182,8 @@ def mixed(rng: random.Random) -> tuple[Workload, Climate]:
         trouble=some(0.3),
         ragged=some(0.4) if BY_POSITION.issuperset(kinds) else 0.0,
         expiring=some(0.1, often=0.1),
+        written=rng.choice((0, 2, 4)),
+        incremental=rng.random() < 0.25,
         refused=int(rng.random() < 0.1),
         looping=int(rng.random() < 0.1),
         duplicate=some(0.3),

@@ -4,7 +4,9 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 """
 
 from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
+from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, Spec
+from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import (
     Cursor,
     HeaderLink,
@@ -17,6 +19,7 @@ from shared.pipeline.spec.paginators import (
 from shared.pipeline.spec.pipeline import Pipeline
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
+from shared.pipeline.spec.windows import FixedWindows, GlobalWindow, SlidingWindows, Split
 
 __all__ = [
     "PLACEHOLDER",
@@ -24,9 +27,13 @@ __all__ = [
     "Auth",
     "Bearer",
     "Cursor",
+    "ErrorPolicy",
+    "FixedWindows",
+    "GlobalWindow",
     "HeaderLink",
     "HeadersAuth",
     "HttpBasic",
+    "Incremental",
     "JsonLink",
     "NoAuth",
     "Offset",
@@ -34,7 +41,9 @@ __all__ = [
     "Paginator",
     "Pipeline",
     "SinglePage",
+    "SlidingWindows",
     "Source",
     "Spec",
+    "Split",
     "Stream",
 ]

@@ -1,14 +1,19 @@
 """What the values of a pipeline file may be."""
 
 import re
-from typing import Annotated
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
 
 import jmespath
 from croniter import croniter
 from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from shared.pipeline.marks import FORMATS
 
 NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+SPAN = re.compile(r"^(?=.)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+ISO_SPAN = re.compile(r"^P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
 PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_.-]+)\}")
 
 
@@ -44,6 +49,34 @@ def _is_origin(value: str) -> str:
     return value
 
 
+def _as_span(value: Any) -> Any:
+    found = SPAN.match(value) or ISO_SPAN.match(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("allowed: a span such as 30m, 1h, 1d12h or P1D")
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    try:
+        return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        raise ValueError("allowed: a span of less than a million years") from None
+
+
+def _is_longer_than_nothing(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("found an empty span, allowed: a longer one")
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    """YAML reads an unquoted date as one."""
+    return value.isoformat() if isinstance(value, (date, datetime)) else value
+
+
+def _is_mark_format(value: str) -> str:
+    if value not in FORMATS and "%" not in value:
+        raise ValueError(f"allowed: {', '.join(FORMATS)} or a pattern such as %Y-%m-%d %H:%M:%S")
+    return value
+
+
 def _template_of(*scopes: str) -> AfterValidator:
     def check(value: str) -> str:
         for scope, name in PLACEHOLDER.findall(value):
@@ -60,8 +93,13 @@ def _template_of(*scopes: str) -> AfterValidator:
 Name = Annotated[str, AfterValidator(_is_name)]
 JsonPath = Annotated[str, AfterValidator(_is_path)]
 Schedule = Annotated[str, AfterValidator(_is_schedule)]
-Template = Annotated[str, _template_of("user", "params")]
-BaseUrl = Annotated[Template, AfterValidator(_is_base_url)]
+Duration = Annotated[timedelta, BeforeValidator(_as_span)]
+Length = Annotated[Duration, AfterValidator(_is_longer_than_nothing)]
+InitialValue = Annotated[str | int, BeforeValidator(_as_text)]
+MarkFormat = Annotated[str, AfterValidator(_is_mark_format)]
+SourceTemplate = Annotated[str, _template_of("user", "params")]
+Template = Annotated[str, _template_of("user", "params", "window", "parent")]
+BaseUrl = Annotated[SourceTemplate, AfterValidator(_is_base_url)]
 Origin = Annotated[str, AfterValidator(_is_origin)]
 SecretTemplate = Annotated[str, _template_of("user", "params", "credentials")]
 QueryValue = Template | int | float | bool

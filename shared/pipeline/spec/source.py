@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from shared.pipeline.spec.auth import Auth
-from shared.pipeline.spec.fields import BaseUrl, Origin, Spec, Template
+from shared.pipeline.spec.fields import BaseUrl, Origin, SourceTemplate, Spec
 
 
 class Source(Spec):
@@ -15,5 +15,5 @@ class Source(Spec):
 
     base_url: BaseUrl
     auth: Auth
-    headers: dict[str, Template] = Field(default={})
+    headers: dict[str, SourceTemplate] = Field(default={})
     allowed_origins: tuple[Origin, ...] = ()

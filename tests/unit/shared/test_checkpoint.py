@@ -173,7 +173,9 @@ class TestTransitions:
         """The ETag fences off whoever still holds the old run."""
         old = replace(AT_THREE, index_position=9, etag="v9", records=5, guard=LoopGuard(2))
         new = old.begin_again("run2", LATER, Priority.HIGH, "run1")
-        assert new == replace(Checkpoint.begin(KEY, "run2", LATER, Priority.HIGH, "run1"), index_position=9)
+        assert new == replace(
+            Checkpoint.begin(KEY, "run2", LATER, Priority.HIGH, "run1"), index_start=9, index_position=9
+        )
         assert new.etag == "v9"
 
     def test_a_new_run_with_an_index_of_its_own_starts_at_its_beginning(self):

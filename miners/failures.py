@@ -1,0 +1,50 @@
+"""What becomes of a page that can't be had: later, elsewhere, or never."""
+
+from datetime import timedelta
+
+from miners.splitting import smaller_window, split
+from miners.work import Work
+from shared.errors import Conflict, ErrorKind, InvalidCredential, RequestRejected, SourceError
+from shared.log import redacted
+from shared.outcome import Outcome
+from shared.retries import next_wait
+from shared.runs import LONGEST_ERROR, park, postpone, write_and_send
+from shared.services import Services
+
+
+async def failed(work: Work, error: SourceError, services: Services) -> Outcome:
+    """Later with back-off, or parked; the checkpoint keeps the evidence. Raises Conflict."""
+    checkpoint, said, policy = work.checkpoint, redacted(str(error))[:LONGEST_ERROR], work.stream.on_error
+    if isinstance(error, InvalidCredential) and not await _marked_as_rejected(work, services):
+        await postpone(checkpoint, services.now(), services)
+        return Outcome("postponed", error="the user was changed meanwhile")
+    if isinstance(error, RequestRejected) and (halves := smaller_window(work)) is not None:
+        return await split(work, halves, services)
+    wait = next_wait(error.kind, checkpoint.failures, error.retry_after, services.random, policy)
+    if wait is None:
+        return await _gave_up(work, error.kind, said, services)
+    now = services.now()
+    await write_and_send(checkpoint.failed(now, now + timedelta(seconds=wait), error.kind, said), services)
+    return Outcome("retried", kind=error.kind, error=said, seconds=round(wait, 1), failures=checkpoint.failures + 1)
+
+
+async def _gave_up(work: Work, kind: ErrorKind, said: str, services: Services) -> Outcome:
+    """What the pipeline file wants of a page that can't be had. A credential is never given up slice by slice."""
+    checkpoint, mode, now = work.checkpoint, work.stream.on_error.mode, services.now()
+    if mode == "continue" and kind is not ErrorKind.INVALID_CREDENTIAL and checkpoint.may_give_up:
+        await write_and_send(checkpoint.gave_up(now, kind, said), services)
+        return Outcome("left_out", reason=kind, error=said, since=checkpoint.since, until=checkpoint.until)
+    if mode == "fail" and kind is not ErrorKind.INVALID_CREDENTIAL:
+        await write_and_send(checkpoint.ended_as_failed(now, kind, said), services)
+        return Outcome("ended", reason=kind, error=said)
+    await park(checkpoint, str(kind), kind, said, services)
+    return Outcome("parked", reason=kind, error=said)
+
+
+async def _marked_as_rejected(work: Work, services: Services) -> bool:
+    """Note that the source refused this credential; False if the user, perhaps the credential, has changed since."""
+    try:
+        await services.users.change(work.user.with_rejection(work.pipeline.pipeline))
+    except Conflict:
+        return False
+    return True

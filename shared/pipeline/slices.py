@@ -1,0 +1,97 @@
+"""The slices of a run: independent parts that are mined one by one, each with pages of its own. Pure.
+
+A plan is made when the run begins and does not change with the pipeline file: slice number n is always the same.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from shared.pipeline.marks import moment_mark, moment_of
+from shared.pipeline.spec import FixedWindows, SlidingWindows, Stream
+from shared.pipeline.watermarks import Span
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one slice asks for: marks from `since` to `until`, half open; empty as in Span."""
+
+    since: str = ""
+    until: str = ""
+
+    @property
+    def length(self) -> timedelta:
+        return moment_of(self.until) - moment_of(self.since)
+
+    def halves(self) -> "tuple[Slice, Slice]":
+        """The earlier and the later one; between them nothing is lost."""
+        middle = moment_mark(moment_of(self.since) + self.length / 2)
+        return replace(self, until=middle), replace(self, since=middle)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Windows of `size` seconds from `since` to `until`, one every `step` seconds, aligned to `offset`.
+
+    Without a size there is one slice, which asks for all of it.
+    """
+
+    since: str = ""
+    until: str = ""
+    size: float = 0
+    step: float = 0
+    offset: float = 0
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def decode(text: str) -> "Plan":
+        return Plan(**json.loads(text)) if text else Plan()
+
+    def slice_at(self, number: int) -> Slice | None:
+        """Slice `number`, counted from 0, or None behind the last one. There is always a first one."""
+        if not self.size:
+            return Slice(self.since, self.until) if number == 0 else None
+        since, until = moment_of(self.since), moment_of(self.until)
+        first = _aligned(since, timedelta(seconds=self.step), timedelta(seconds=self.offset))
+        begin = first + number * timedelta(seconds=self.step)
+        if number and begin - timedelta(seconds=self.step - self.size) >= until:
+            return None
+        end = min(begin + timedelta(seconds=self.size), until)
+        return Slice(moment_mark(max(begin, since)), moment_mark(end))
+
+
+def plan_of(stream: Stream, span: Span) -> Plan:
+    """The plan of a run that asks for this span."""
+    match stream.windows:
+        case FixedWindows(size=size, offset=offset) if span.since and span.until:
+            return Plan(span.since, span.until, size.total_seconds(), size.total_seconds(), offset.total_seconds())
+        case SlidingWindows(size=size, overlap=overlap, offset=offset) if span.since and span.until:
+            step = (size - overlap).total_seconds()
+            return Plan(span.since, span.until, size.total_seconds(), step, offset.total_seconds())
+        case _:
+            return Plan(span.since, span.until)
+
+
+def split_of(stream: Stream, current: Slice) -> tuple[Slice, Slice] | None:
+    """The halves of a slice, or None where it may not be split any more."""
+    windows = stream.windows
+    if windows is None or windows.split is None or not current.since or not current.until:
+        return None
+    return current.halves() if current.length >= 2 * windows.split.smallest else None
+
+
+def encoded(slices: tuple[Slice, ...]) -> str:
+    return json.dumps([asdict(each) for each in slices]) if slices else ""
+
+
+def decoded(text: str) -> tuple[Slice, ...]:
+    return tuple(Slice(**each) for each in json.loads(text)) if text else ()
+
+
+def _aligned(moment: datetime, step: timedelta, offset: timedelta) -> datetime:
+    """The last multiple of `step` since 1970, moved by `offset`, that is not behind `moment`."""
+    return moment - (moment - EPOCH - offset) % step
