@@ -1,5 +1,6 @@
 """What `headframe runs` shows of a run: all its checkpoint knows but the cursor itself, which may tell too much."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,6 +8,7 @@ from datetime import datetime, timedelta
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.delivery_table import Delivery
 from shared.checkpoint import Checkpoint
+from shared.pipeline.slices import decoded
 
 Shown = str | int | bool | None
 
@@ -63,6 +65,14 @@ def details(checkpoint: Checkpoint, delivery: Delivery, waiting: Waiting, *, ove
         "last_error_kind": str(checkpoint.last_error_kind or ""),
         "last_error": checkpoint.last_error,
         "cursor_length": len(checkpoint.cursor or ""),
+        "watermark": mark(checkpoint.watermark),
+        "since": mark(checkpoint.since),
+        "until": mark(checkpoint.until),
+        "backfill": checkpoint.backfill,
+        "slices_left_out": len(decoded(checkpoint.given_up)),
+        "restarts": checkpoint.restarts,
+        "late": checkpoint.late,
+        "skipped": checkpoint.skipped,
         "waiting_pages": waiting.pages,
         "waiting_records": waiting.records,
         "waiting_bytes": waiting.size,
@@ -75,6 +85,11 @@ def details(checkpoint: Checkpoint, delivery: Delivery, waiting: Waiting, *, ove
         "delivery_last_error_kind": str(delivery.last_error_kind or ""),
         "delivery_last_error": delivery.last_error,
     }
+
+
+def mark(text: str) -> str:
+    """A mark that is a time or a number; of any other the length, since it may be as telling as a cursor."""
+    return text if re.fullmatch(r"[\d.TZ:-]*", text) else f"{len(text)} characters"
 
 
 def moment(at: datetime | None) -> str | None:

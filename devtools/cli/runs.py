@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -23,6 +23,8 @@ BY_HAND = "cancelled_by_hand"
 
 MOST_TRIES = 20
 """A run that is busy changes its checkpoint with every page."""
+
+CANCELLABLE = frozenset({RunState.RUNNING, RunState.PARKED})
 
 COLUMNS = ("pages", "records", "duplicates", "retries")
 
@@ -111,7 +113,7 @@ def cancel(
     """
 
     async def work(services: Services) -> int:
-        chosen = await _chosen(names, {RunState.RUNNING, RunState.PARKED}, services)
+        chosen = await _chosen(names, CANCELLABLE, services)
         if not yes:
             confirm(chosen)
         return len([await cancel_one(checkpoint, services) for checkpoint in chosen])
@@ -159,7 +161,7 @@ async def cancel_one(checkpoint: Checkpoint, services: Services) -> Checkpoint:
     """
     current: Checkpoint | None = checkpoint
     for _ in range(MOST_TRIES):
-        if current is None or current.run != checkpoint.run or current.state in {RunState.DONE, RunState.CANCELLED}:
+        if current is None or current.run != checkpoint.run or current.state not in CANCELLABLE:
             raise BadInput(f"run of {checkpoint.key}: found it ended meanwhile, allowed: a run that is open or parked")
         try:
             return await runs.cancel(current, BY_HAND, services)
@@ -177,7 +179,7 @@ def confirm(chosen: Iterable[Checkpoint]) -> None:
         raise BadInput("found no yes, so nothing was cancelled; allowed: y, or --yes")
 
 
-async def _chosen(names: Iterable[str], allowed: set[RunState], services: Services) -> list[Checkpoint]:
+async def _chosen(names: Iterable[str], allowed: Set[RunState], services: Services) -> list[Checkpoint]:
     """All or nothing: a name that does not fit is refused before anything is changed."""
     chosen = []
     for name in dict.fromkeys(names):

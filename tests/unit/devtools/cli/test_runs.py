@@ -7,9 +7,10 @@ from typer.testing import CliRunner
 
 from devtools.cli import connection
 from devtools.cli.app import app
+from devtools.cli.run_details import mark
 from devtools.cli.runs import BY_HAND, MOST_TRIES, Wanted, cancel_one, facts_of, rows
 from shared.checkpoint import Checkpoint, RunState
-from shared.errors import BadInput, Conflict
+from shared.errors import BadInput, Conflict, ErrorKind
 from shared.messages import StreamKey
 from shared.pipeline.responses import Response
 from shared.services import Services
@@ -89,6 +90,30 @@ async def test_a_run_is_shown_with_the_evidence_of_its_failure_and_without_its_c
     assert cursor is not None
     assert facts["cursor_length"] == len(cursor)
     assert cursor not in facts.values()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("2026-11-22T12:00:30.000000Z", "2026-11-22T12:00:30.000000Z"),
+        ("1795417608620", "1795417608620"),
+        ("-12.5", "-12.5"),
+        ('"1795417608620"', "15 characters"),
+        ("eyJsYXN0", "8 characters"),
+    ],
+)
+def test_a_mark_is_shown_if_it_is_a_time_or_a_number(text: str, shown: str):
+    """An opaque one may carry a token, as a cursor may."""
+    assert mark(text) == shown
+
+
+async def test_a_run_that_ended_at_its_first_failure_is_not_cancelled(world: World):
+    read = await world.checkpoint()
+    failed = read.ended_as_failed(world.clock.now(), ErrorKind.TEMPORARY, "status 500")
+    await world.services.checkpoints.replace(failed)
+    with pytest.raises(BadInput, match="found it ended meanwhile"):
+        await cancel_one(read, world.services)
 
 
 async def test_all_pages_that_wait_for_delivery_are_counted():
