@@ -37,9 +37,10 @@ from shared.messages import WakeUp
 from shared.outcome import Outcome
 from shared.pipeline.auth import attachment, secrets_of, without_secrets
 from shared.pipeline.marks import is_before, later
+from shared.pipeline.pagination import decoded_query, encoded_query
 from shared.pipeline.requests import page_request, resolved
 from shared.pipeline.responses import Page, read_page
-from shared.pipeline.spec import HeaderLink, JsonLink, Stream
+from shared.pipeline.spec import HeaderLink, JsonLink, NextQuery, Stream
 from shared.pipeline.watermarks import highest_of, marks_of
 from shared.runs import park, postpone, send_current
 from shared.services import Services
@@ -172,10 +173,22 @@ async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     response = await services.source.fetch(work.user.id, request, attachment(work.pipeline, work.scopes))
     now = services.now()
     page = read_page(work.stream, work.checkpoint.cursor, response, now)
-    if page.cursor is not None and isinstance(work.stream.paginator, JsonLink | HeaderLink):
-        link = resolved(request.url, page.cursor)
-        page = replace(page, cursor=without_secrets(link, secrets_of(work.pipeline, work.user.credentials)))
+    if page.cursor is not None:
+        secrets = secrets_of(work.pipeline, work.user.credentials)
+        page = replace(page, cursor=_storable(page.cursor, work.stream, request.url, secrets))
     return page, now
+
+
+def _storable(cursor: str, stream: Stream, url: str, secrets: list[str]) -> str:
+    """The cursor as it is kept: a link is made absolute, and what repeats the credential is taken out."""
+    match stream.paginator:
+        case JsonLink() | HeaderLink():
+            return without_secrets(resolved(url, cursor), secrets)
+        case NextQuery():
+            query = decoded_query(cursor)
+            return encoded_query({name: value for name, value in query.items() if value not in secrets})
+        case _:
+            return cursor
 
 
 def _without_broken(page: Page, work: Work) -> tuple[Page, int]:

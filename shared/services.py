@@ -103,7 +103,7 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
         open_runs=OpenRunTable(tables["openruns"]),
         parked=ParkedTable(tables["parked"]),
         schedules=ScheduleTable(tables["schedules"]),
-        admission=AdmissionTable(tables["control"], utc_now),
+        admission=AdmissionTable(tables["control"]),
         broker=clients.bus,
         source=source,
         output=_output(settings.output, clients),

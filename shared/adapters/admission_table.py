@@ -1,22 +1,24 @@
 """Admission: how much may start, 0 to 100 percent. One row that every instance looks at every few seconds."""
 
 import hashlib
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
 
 from shared.adapters.tables import Row, Table
 from shared.messages import StreamKey
 
-FRESH = timedelta(seconds=5)
-"""How long an instance may act on what it read last; a stop takes effect everywhere within this."""
+FRESH = 5.0
+"""Seconds; how long an instance may act on what it read last; a stop takes effect everywhere within this."""
 
 
 class AdmissionTable:
-    def __init__(self, table: Table, now: Callable[[], datetime]):
+    """`clock` is monotonic seconds: the clock on the wall may be set back, and a stop would wait for it."""
+
+    def __init__(self, table: Table, clock: Callable[[], float] = time.monotonic):
         self._table = table
-        self._now = now
+        self._clock = clock
         self._percent = 100
-        self._read_at: datetime | None = None
+        self._read_at: float | None = None
 
     async def admits(self, key: StreamKey) -> bool:
         """Whether this stream and user may go on now; at 40 percent the same 40 of 100 always may."""
@@ -24,8 +26,8 @@ class AdmissionTable:
 
     async def percent(self) -> int:
         """100 where nobody has ever set it."""
-        now = self._now()
-        if self._read_at is None or not timedelta(0) <= now - self._read_at < FRESH:  # a clock may be set back
+        now = self._clock()
+        if self._read_at is None or now - self._read_at >= FRESH:
             row = await self._table.get("control", "admission")
             self._percent = int(str(row.values["percent"])) if row else 100
             self._read_at = now

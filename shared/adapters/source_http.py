@@ -73,7 +73,7 @@ class SourceHttp:
         try:
             await self._close_idle()
             async with asyncio.timeout(self._seconds):
-                return await client.get(request, attachment)
+                return await client.send(request, attachment)
         except TimeoutError:
             raise TemporaryFailure(f"no whole response within {self._seconds:g} s") from None
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
@@ -129,10 +129,14 @@ class _UserClient:
             timeout=httpx.Timeout(30, connect=10),
         )
 
-    async def get(self, request: PageRequest, attachment: Attachment) -> Response:
+    async def send(self, request: PageRequest, attachment: Attachment) -> Response:
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", **request.headers}
         sent = self._client.build_request(
-            "GET", request.url, headers=headers, extensions={"headframe.attachment": attachment}
+            request.method,
+            request.url,
+            content=request.content,
+            headers=headers,
+            extensions={"headframe.attachment": attachment},
         )
         answer = await self._client.send(sent, stream=True)
         try:

@@ -1,12 +1,24 @@
 """Where the next page starts: `(spec, response, cursor) → cursor or None`. Nothing is remembered here."""
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from shared.errors import MalformedResponse
 from shared.pipeline.json_path import found_at
-from shared.pipeline.spec import Cursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage, Stream
+from shared.pipeline.spec import (
+    Cursor,
+    HeaderLink,
+    JsonLink,
+    NextQuery,
+    Offset,
+    PageNumber,
+    SinglePage,
+    StopWhen,
+    Stream,
+)
 
 MAX_CURSOR = 16_384
 """Characters; a table property holds twice as many."""
@@ -17,32 +29,60 @@ LINK = re.compile(rf"<([^<>]*)>((?:{PARAMETER})*)")
 LINK_PARAMETER = re.compile(PARAMETER)
 
 
-def next_cursor(stream: Stream, cursor: str | None, body: Any, headers: dict[str, str], count: int) -> str | None:
-    """The cursor behind a page of `count` records, or None at the end.
+def next_cursor(
+    stream: Stream, cursor: str | None, body: Any, headers: Mapping[str, str], records: Sequence[Any]
+) -> str | None:
+    """The cursor behind a page of these records, or None at the end. Header names are lower case.
 
-    A short page is never by itself the end. Raises MalformedResponse when the source names a cursor that is no
-    text or number, or a longer one than can be stored.
+    A short page is the end only where the file says so. Raises MalformedResponse when the source names a cursor that
+    is no text or number, or a longer one than can be stored.
     """
+    if _is_last(stream, body, len(records)):
+        return None
     match stream.paginator:
-        case SinglePage():
-            return None
         case JsonLink(next_url_path=path):
             found = _as_link(_as_cursor(found_at(path, body), path))
+        case NextQuery(next_query_path=path):
+            found = _as_query(found_at(path, body), path)
         case Cursor(cursor_header=str(name)):
             found = _as_cursor(headers.get(name.lower()), name)
         case Cursor(cursor_path=str(path)):
             found = _as_cursor(found_at(path, body), path)
+        case Cursor(cursor_record_path=str(path)):
+            found = _as_cursor(found_at(path, records[-1]), path) if records else None
+        case HeaderLink(next_url_header=str(name)):
+            found = _as_link(_as_cursor(headers.get(name.lower(), "").strip(), name))
         case HeaderLink():
             found = _as_link(_rel_next(headers.get("link", "")))
         case PageNumber(base_page=base, total_path=total):
-            page = base if cursor is None else int(cursor)
-            found = _counted(page + 1, page + 1 - base, total, body, count)
-        case Offset(base_offset=base, total_path=total):
-            offset = (base if cursor is None else int(cursor)) + count
-            found = _counted(offset, offset - base, total, body, count)
+            page = (base if cursor is None else int(cursor)) + 1
+            found = _counted(page, page - base, total, body)
+        case Offset(base_offset=base, total_path=total, limit=limit):
+            offset = (base if cursor is None else int(cursor)) + (limit or len(records))
+            found = _counted(offset, offset - base, total, body)
+        case _:
+            return None
     if found is not None and len(found) > MAX_CURSOR:
         raise MalformedResponse(f"found a cursor of {len(found)} characters, allowed: {MAX_CURSOR}")
     return found
+
+
+def _is_last(stream: Stream, body: Any, count: int) -> bool:
+    """Whether the page ends the run, whatever it names as the next."""
+    match stream.paginator:
+        case SinglePage():
+            return True
+        case PageNumber(total_path=None, stop_when=()) | Offset(total_path=None, stop_when=()):
+            return count == 0
+        case paginator:
+            return any(_stops(stop, body, count, stream.asked_for) for stop in paginator.stop_when)
+
+
+def _stops(stop: StopWhen, body: Any, count: int, asked_for: int) -> bool:
+    if stop.path is None:
+        return count < (asked_for if stop.page == "short" else 1)
+    found = found_at(stop.path, body)
+    return bool(found == stop.value) and isinstance(found, bool) == isinstance(stop.value, bool)
 
 
 def _as_cursor(value: Any, path: str) -> str | None:
@@ -58,6 +98,33 @@ def _as_cursor(value: Any, path: str) -> str | None:
     return cursor
 
 
+def _as_query(value: Any, path: str) -> str | None:
+    """Parameters as one cursor, the same text for the same parameters: JSON of texts, sorted by name."""
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        raise MalformedResponse(f"{path}: found {type(value).__name__}, allowed: an object")
+    query = {_as_parameter(name, path): _as_parameter(each, path) for name, each in value.items() if each is not None}
+    return encoded_query(query) if query else None
+
+
+def _as_parameter(value: Any, path: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _as_cursor(value, path) or ""
+
+
+def encoded_query(query: Mapping[str, str]) -> str:
+    """The cursor that stands for these parameters."""
+    return json.dumps(query, sort_keys=True, separators=(",", ":"))
+
+
+def decoded_query(cursor: str) -> dict[str, str]:
+    """The parameters that a cursor of `encoded_query` stands for."""
+    query: dict[str, str] = json.loads(cursor)
+    return query
+
+
 def _as_link(found: str | None) -> str | None:
     try:
         urlsplit(found or "")
@@ -66,10 +133,10 @@ def _as_link(found: str | None) -> str | None:
     return found
 
 
-def _counted(following: int, done: int, total_path: str | None, body: Any, count: int) -> str | None:
+def _counted(following: int, done: int, total_path: str | None, body: Any) -> str | None:
     """`done` pages or records are behind us when `following` would be asked for next."""
     if total_path is None:
-        return str(following) if count else None
+        return str(following)
     return str(following) if done < whole_number(total_path, body) else None
 
 

@@ -1,20 +1,25 @@
 """What to ask a source for one page. Pure: the credential is attached later, inside the transport."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from shared.errors import RequestRejected
+from shared.pipeline.pagination import decoded_query
 from shared.pipeline.spec import (
     Cursor,
     HeaderLink,
     JsonLink,
+    NextQuery,
     Offset,
     PageNumber,
     Pipeline,
-    SinglePage,
+    QueryValue,
     Stream,
 )
-from shared.pipeline.templates import Scopes, render
+from shared.pipeline.templates import Scopes, render, render_json
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -26,20 +31,68 @@ class PageRequest:
     url: str
     headers: dict[str, str]
     origins: frozenset[str]
+    method: str = "GET"
+    content: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What is asked, while the page size and the cursor are put in; `body` is None where there is none."""
+
+    url: str
+    headers: dict[str, str]
+    body: dict[str, Any] | None
+    is_form: bool
+
+    def put(self, param: str | None, path: str | None, value: str | int) -> None:
+        """Into the body where there is a path, into the query otherwise."""
+        if path is not None:
+            self.put_into_body(path, value)
+        elif param is not None:
+            self.put_into_query(param, str(value))
+
+    def put_into_headers(self, name: str, value: str) -> None:
+        others = {other: each for other, each in self.headers.items() if other.lower() != name.lower()}
+        self.headers = {**others, name: value}
+
+    def put_into_query(self, name: str, value: str) -> None:
+        self.url = _with_query(self.url, {name: value})
+
+    def put_into_body(self, path: str, value: str | int) -> None:
+        """Under a dotted path in JSON, under the path as a name in a form; made where there is none."""
+        self.body = {} if self.body is None else self.body
+        *above, last = [path] if self.is_form else path.split(".")
+        inside = self.body
+        for name in above:
+            if not isinstance(inside.get(name), dict):
+                inside[name] = {}
+            inside = inside[name]
+        inside[last] = value
+
+    def sent_headers(self) -> dict[str, str]:
+        if self.body is None or "content-type" in map(str.lower, self.headers):
+            return self.headers
+        kind = "application/x-www-form-urlencoded" if self.is_form else "application/json"
+        return {**self.headers, "Content-Type": kind}
+
+    def content(self) -> bytes | None:
+        if self.body is None:
+            return None
+        if self.is_form:
+            return urlencode(self.body).encode()
+        return json.dumps(self.body, separators=(",", ":")).encode()
 
 
 def page_request(pipeline: Pipeline, stream: Stream, cursor: str | None, scopes: Scopes) -> PageRequest:
     """The request for the page at `cursor` (None: the first). Raises RequestRejected for a foreign next link."""
     base = _base_url(pipeline, scopes)
     origins = frozenset({origin_of(base), *map(origin_of, pipeline.source.allowed_origins)})
-    query = {**_query(stream, scopes), **_span_query(stream, scopes)}
-    first = _with_query(_joined(base, stream, scopes), query)
-    url = _at_cursor(first, stream, cursor)
-    if origin_of(url) not in origins:
-        raise RequestRejected(f"the next link leads to {origin_of(url)}, allowed: {', '.join(sorted(origins))}")
-    templates = {**pipeline.source.headers, **stream.headers}
-    headers = {name: render(value, scopes) for name, value in templates.items()}
-    return PageRequest(url, headers | _span_headers(stream, scopes), origins)
+    parts = _first(base, pipeline, stream, scopes)
+    _put_span(parts, stream, scopes)
+    _put_cursor(parts, stream, cursor)
+    if (origin := origin_of(parts.url)) not in origins:
+        raise RequestRejected(f"the next link leads to {origin}, allowed: {', '.join(sorted(origins))}")
+    return PageRequest(parts.url, parts.sent_headers(), origins, stream.method.upper(), parts.content())
 
 
 def resolved(base: str, link: str) -> str:
@@ -79,38 +132,59 @@ def _joined(base: str, stream: Stream, scopes: Scopes) -> str:
     return f"{base}/{path.lstrip('/')}" if path else base
 
 
-def _query(stream: Stream, scopes: Scopes) -> dict[str, str]:
-    return {name: render(_text(value), scopes) for name, value in stream.query.items()}
+def _first(base: str, pipeline: Pipeline, stream: Stream, scopes: Scopes) -> _Parts:
+    """Everything but the cursor."""
+    url = _with_query(_joined(base, stream, scopes), _rendered(stream.query, scopes))
+    templates = {**pipeline.source.headers, **stream.headers}
+    headers = {name: render(value, scopes) for name, value in templates.items()}
+    parts = _Parts(url, headers, None, is_form=stream.form is not None)
+    if stream.form is not None:
+        parts.body = dict(_rendered(stream.form, scopes))
+    elif stream.json_body is not None:
+        parts.body = render_json(stream.json_body, scopes)
+    if (size := stream.page_size) is not None and size.location == "body":
+        parts.put_into_body(size.param, size.value)
+    elif size is not None:
+        parts.put_into_query(size.param, str(size.value))
+    return parts
 
 
-def _span_query(stream: Stream, scopes: Scopes) -> dict[str, str]:
-    """The parameters that ask for what has changed; without a mark there is nothing to ask with."""
+def _put_span(parts: _Parts, stream: Stream, scopes: Scopes) -> None:
+    """What asks for what has changed; without a mark there is nothing to ask with."""
     marks, asks = scopes.get("window", {}), stream.incremental
-    names = {"start": asks.start_param, "end": asks.end_param} if asks else {}
-    return {name: marks[edge] for edge, name in names.items() if name and edge in marks}
+    if asks is None:
+        return
+    for param, edge in ((asks.start_param, "start"), (asks.end_param, "end")):
+        if param is not None and edge in marks:
+            parts.put_into_query(param, marks[edge])
+    if asks.start_header is not None and "start" in marks:
+        parts.put_into_headers(asks.start_header, marks["start"])
 
 
-def _span_headers(stream: Stream, scopes: Scopes) -> dict[str, str]:
-    marks, asks = scopes.get("window", {}), stream.incremental
-    return {asks.start_header: marks["start"]} if asks and asks.start_header and "start" in marks else {}
+def _rendered(values: Mapping[str, QueryValue], scopes: Scopes) -> dict[str, str]:
+    return {name: render(_text(value), scopes) for name, value in values.items()}
 
 
-def _text(value: str | int | float | bool) -> str:
+def _text(value: QueryValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _at_cursor(first: str, stream: Stream, cursor: str | None) -> str:
+def _put_cursor(parts: _Parts, stream: Stream, cursor: str | None) -> None:
     match stream.paginator:
-        case JsonLink() | HeaderLink():
-            return first if cursor is None else resolved(first, cursor)
-        case Cursor(cursor_param=param):
-            return first if cursor is None else _with_query(first, {param: cursor})
-        case PageNumber(page_param=param, base_page=base):
-            return _with_query(first, {param: str(base) if cursor is None else cursor})
-        case Offset(offset_param=param, base_offset=base):
-            return _with_query(first, {param: str(base) if cursor is None else cursor})
-        case SinglePage():
-            return first
+        case JsonLink() | HeaderLink() if cursor is not None:
+            parts.url = resolved(parts.url, cursor)
+        case NextQuery() if cursor is not None:
+            parts.url = _with_query(parts.url, decoded_query(cursor))
+        case Cursor(cursor_request_header=str(name)) if cursor is not None:
+            parts.put_into_headers(name, cursor)
+        case Cursor(cursor_param=param, cursor_body_path=path) if cursor is not None:
+            parts.put(param, path, cursor)
+        case PageNumber(page_param=param, page_body_path=path, base_page=base):
+            parts.put(param, path, base if cursor is None else int(cursor))
+        case Offset(offset_param=param, offset_body_path=path, base_offset=base) as offset:
+            parts.put(param, path, base if cursor is None else int(cursor))
+            if offset.limit is not None:
+                parts.put(offset.limit_param, offset.limit_body_path, offset.limit)
 
 
 def _with_query(url: str, query: dict[str, str]) -> str:

@@ -57,14 +57,14 @@ class Page:
 
 def read_page(stream: Stream, cursor: str | None, response: Response, now: datetime) -> Page:
     """Raises a SourceError that says what to do next; a broken body is never half-read."""
-    headers = dict(response.headers)
     if not 200 <= response.status < 300:
         raise _failure(response, stream, now)
     body = _parsed(response)
     if error := _error_inside(body, stream):
         raise _classified(response, error, now)
     records = _records(body, stream)
-    return Page(records, next_cursor(stream, cursor, body, headers, len(records)), headers, _total(stream, body))
+    page_cursor = next_cursor(stream, cursor, body, response.headers, records)
+    return Page(records, page_cursor, response.headers, _total(stream, body))
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

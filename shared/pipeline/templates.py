@@ -26,3 +26,21 @@ def render(template: str, scopes: Scopes, *, for_path: bool = False) -> str:
         return quote(text, safe="") if for_path else text
 
     return PLACEHOLDER.sub(fill, template)
+
+
+def render_json(value: Any, scopes: Scopes) -> Any:
+    """JSON with the placeholders of its texts filled; a text that is one placeholder takes the value's own type.
+
+    Keys are no templates. Raises RequestRejected as `render` does.
+    """
+    match value:
+        case dict():
+            return {key: render_json(each, scopes) for key, each in value.items()}
+        case list():
+            return [render_json(each, scopes) for each in value]
+        case str():
+            whole = PLACEHOLDER.fullmatch(value)
+            text = render(value, scopes)
+            return scopes[whole[1]][whole[2]] if whole else text
+        case _:
+            return value

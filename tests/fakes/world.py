@@ -165,7 +165,7 @@ class World:
             open_runs=OpenRunTable(self.open_runs),
             parked=ParkedTable(self.parked),
             schedules=ScheduleTable(self.schedules),
-            admission=AdmissionTable(self.control, self.clock.now),
+            admission=AdmissionTable(self.control, lambda: self.clock.now().timestamp()),
             broker=self.broker,
             source=self.source,
             output=self.output,

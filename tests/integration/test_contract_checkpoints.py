@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.fernet import Fernet
 
-from shared.adapters.admission_table import AdmissionTable
+from shared.adapters.admission_table import FRESH, AdmissionTable
 from shared.adapters.azure_tables import Tables
 from shared.adapters.checkpoint_table import LARGEST_ROW, CheckpointTable, CommittedPage
 from shared.adapters.credential_cipher import CredentialCipher
@@ -308,12 +308,12 @@ async def test_a_schedule_is_kept_and_of_two_schedulers_one_is_first(table: Tabl
 
 
 async def test_admission_is_open_until_somebody_sets_it_and_is_soon_seen_everywhere(table: Table):
-    moment = NOW
-    mine, other = AdmissionTable(table, lambda: moment), AdmissionTable(table, lambda: moment)
+    second = 0.0
+    mine, other = AdmissionTable(table, lambda: second), AdmissionTable(table, lambda: second)
     assert (await mine.percent(), await other.percent()) == (100, 100)
     await mine.set(0)
     assert await mine.percent() == 0
-    moment += timedelta(seconds=5)
+    second += FRESH
     assert await other.percent() == 0
     assert not await other.admits(KEY)
 

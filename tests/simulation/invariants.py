@@ -214,7 +214,7 @@ async def a_stop_stops(simulation: Simulation) -> None:
     if stalled:  # what was admitted before the stop may sleep through it
         return
     for since, until in simulation.stops:
-        seen = since + FRESH.total_seconds() + 3
+        seen = since + FRESH + 3
         if any(seen < moment < until for moment, _ in simulation.api.calls):
             raise Violation(f"fetched while admission was 0, from {since:.1f} to {until:.1f}")
 
@@ -258,6 +258,8 @@ def start_of(commit: Commit) -> str:
         return {"page_number": "1", "offset": "0"}.get(kind, "")
     if kind in {"json_link", "header_link"}:
         return parse_qs(urlsplit(cursor).query)["after"][0]
+    if kind == "next_query":
+        return str(json.loads(cursor)["after"])
     return cursor
 
 

@@ -217,7 +217,7 @@ async def _always(*_: Any) -> bool:
 
 
 async def _read_once(self: AdmissionTable) -> int:
-    self._read_at = self._read_at and self._now()
+    self._read_at = self._read_at and self._clock()
     return await _PERCENT(self)
 
 

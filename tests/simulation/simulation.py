@@ -40,7 +40,9 @@ from tests.simulation.virtual_time import VirtualLoop
 from tests.simulation.weather import Climate, SeededWeather, Strike, Tell
 from tests.simulation.workload import Workload, pipelines_of, settings_of
 
-PATIENCE = timedelta(hours=30)
+PATIENCE = timedelta(hours=80)
+"""A run whose messages die again and again is replayed twice as late each time: 900 seconds the first, eight times."""
+
 TICKS = timedelta(minutes=10)
 """How often somebody looks whether runs must be asked for again, as a schedule would ask."""
 
@@ -336,7 +338,7 @@ class Simulation:
             open_runs=OpenRunTable(tables["openruns"]),
             parked=ParkedTable(tables["parked"]),
             schedules=ScheduleTable(tables["schedules"]),
-            admission=AdmissionTable(tables["control"], now),
+            admission=AdmissionTable(tables["control"], self.loop.time),
             broker=port(self.broker, "broker"),
             source=port(self.api, "source"),
             output=port(self.output, "output"),

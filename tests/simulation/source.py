@@ -155,13 +155,14 @@ class SimulatedApi:
         return str(page[-1][0]) if more and page else "-1"
 
     def _next(self, key: StreamKey, following: str | None, since: str) -> dict[str, object]:
-        """Cursor, link in the body (which repeats the token, as some APIs do) and link in the header."""
+        """Cursor, link and parameters in the body (which repeat the token, as some APIs do) and link in the header."""
         if following is None:
             return {"next": None}
         host = "elsewhere.example.net" if self.rng.random() < self.work.away else HOST
         token = self.accepted.get(key.user)
         return {
             "next": following,
+            "following": {"after": following, "shown": 2, "access_token": token},
             "link": f"https://{host}/v1/{key.pipeline}/{key.stream}?after={following}{since}&access_token={token}",
         }
 

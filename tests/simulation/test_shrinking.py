@@ -14,6 +14,16 @@ CALM = Climate(until=0)
 EAGER = (("DELIVERY_RECORDS", "2"),)
 
 ONCE_BROKEN = {
+    "admission believed for ever": Story(
+        425227,
+        Workload("clocks jump", events=("clocks jump", "stop and go")),
+        CALM,
+        (
+            Strike("after streams.get", 6, "lose_answer"),
+            Strike("after streams.range", 1, "lose_answer"),
+            Strike("after streams.get", 10, "kill"),
+        ),
+    ),
     "run at its beginning left alone": Story(
         1,
         Workload("no reconciler", users=1, records=1, processes=1, reconciler=False),

@@ -16,11 +16,12 @@ PAGINATORS = {
     "cursor": "{ type: cursor, cursor_path: next, cursor_param: after }",
     "json_link": "{ type: json_link, next_url_path: link }",
     "header_link": "{ type: header_link }",
+    "next_query": "{ type: next_query, next_query_path: following }",
     "page_number": "{ type: page_number, page_param: page, base_page: 1 }",
     "offset": "{ type: offset, offset_param: offset, total_path: total }",
     "single_page": "{ type: single_page }",
 }
-BY_POSITION = frozenset({"cursor", "json_link", "header_link"})
+BY_POSITION = frozenset({"cursor", "json_link", "header_link", "next_query"})
 """Kinds that find every record however the others move; the rest count, and so pass over what moves."""
 
 PIPELINE = """

@@ -88,6 +88,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("every kind of pagination", users=1, kinds=tuple(PAGINATORS)),
     Workload("next link in the body", kinds=("json_link",)),
     Workload("next link in the header", kinds=("header_link",), ragged=0.2),
+    Workload("next parameters in the body", kinds=("next_query",), ragged=0.2, moving=0.2),
     Workload("next link leads away", kinds=("json_link",), away=0.2),
     Workload("counted pages, moving", users=1, records=8, kinds=("page_number", "offset"), moving=0.3, deleting=0.2),
     Workload("cursors expire", expiring=0.1, users=3),

@@ -5,18 +5,21 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 
 from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
 from shared.pipeline.spec.error_policy import ErrorPolicy
-from shared.pipeline.spec.fields import PLACEHOLDER, Spec
+from shared.pipeline.spec.fields import PLACEHOLDER, QueryValue, Spec
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import (
     Cursor,
     HeaderLink,
     JsonLink,
+    NextQuery,
     Offset,
     PageNumber,
     Paginator,
     SinglePage,
+    StopWhen,
 )
 from shared.pipeline.spec.pipeline import Pipeline
+from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
 from shared.pipeline.spec.windows import FixedWindows, GlobalWindow, SlidingWindows, Split
@@ -35,15 +38,19 @@ __all__ = [
     "HttpBasic",
     "Incremental",
     "JsonLink",
+    "NextQuery",
     "NoAuth",
     "Offset",
     "PageNumber",
+    "PageSize",
     "Paginator",
     "Pipeline",
+    "QueryValue",
     "SinglePage",
     "SlidingWindows",
     "Source",
     "Spec",
     "Split",
+    "StopWhen",
     "Stream",
 ]

@@ -12,6 +12,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from shared.pipeline.marks import FORMATS
 
 NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+STREAM_SCOPES = ("user", "params", "window", "parent")
+"""What the templates of a stream may name."""
+
 SPAN = re.compile(r"^(?=.)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 ISO_SPAN = re.compile(r"^P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$")
 PLACEHOLDER = re.compile(r"\{([a-z]+)\.([A-Za-z0-9_.-]+)\}")
@@ -77,17 +80,50 @@ def _is_mark_format(value: str) -> str:
     return value
 
 
+def _is_body_path(value: str) -> str:
+    if not re.match(r"^[^.\s]+(\.[^.\s]+)*$", value):
+        raise ValueError("allowed: names with dots between them, such as page.after")
+    return value
+
+
+def _is_json(value: Any, where: str = "") -> Any:
+    """Nothing that YAML knows and JSON does not, and no placeholder that may not stand in a body."""
+    match value:
+        case dict():
+            for key, each in value.items():
+                if not isinstance(key, str):
+                    raise ValueError(f"found the key {key!r} at {where or 'the top'}, allowed: a text")
+                _is_json(each, f"{where}.{key}".removeprefix("."))
+        case list():
+            for number, each in enumerate(value):
+                _is_json(each, f"{where}[{number}]")
+        case str():
+            _check_template(value, STREAM_SCOPES)
+        case float() if value - value != 0:
+            raise ValueError(f"found {value} at {where}, allowed: a number that JSON knows")
+        case None | bool() | int() | float():
+            pass
+        case _:
+            found = type(value).__name__
+            raise ValueError(f"found a {found} at {where}, allowed: what JSON knows (put quotes around it)")
+    return value
+
+
 def _template_of(*scopes: str) -> AfterValidator:
     def check(value: str) -> str:
-        for scope, name in PLACEHOLDER.findall(value):
-            if scope not in scopes:
-                allowed = ", ".join(f"{{{scope}.…}}" for scope in scopes)
-                raise ValueError(f"found {{{scope}.{name}}}, allowed: {allowed}")
-            if scope == "user" and name != "id":
-                raise ValueError(f"found {{user.{name}}}, allowed: {{user.id}}")
+        _check_template(value, scopes)
         return value
 
     return AfterValidator(check)
+
+
+def _check_template(value: str, scopes: tuple[str, ...]) -> None:
+    for scope, name in PLACEHOLDER.findall(value):
+        if scope not in scopes:
+            allowed = ", ".join(f"{{{scope}.…}}" for scope in scopes)
+            raise ValueError(f"found {{{scope}.{name}}}, allowed: {allowed}")
+        if scope == "user" and name != "id":
+            raise ValueError(f"found {{user.{name}}}, allowed: {{user.id}}")
 
 
 Name = Annotated[str, AfterValidator(_is_name)]
@@ -98,12 +134,14 @@ Length = Annotated[Duration, AfterValidator(_is_longer_than_nothing)]
 InitialValue = Annotated[str | int, BeforeValidator(_as_text)]
 MarkFormat = Annotated[str, AfterValidator(_is_mark_format)]
 SourceTemplate = Annotated[str, _template_of("user", "params")]
-Template = Annotated[str, _template_of("user", "params", "window", "parent")]
+Template = Annotated[str, _template_of(*STREAM_SCOPES)]
 BaseUrl = Annotated[SourceTemplate, AfterValidator(_is_base_url)]
 Origin = Annotated[str, AfterValidator(_is_origin)]
 SecretTemplate = Annotated[str, _template_of("user", "params", "credentials")]
 QueryValue = Template | int | float | bool
+BodyPath = Annotated[str, AfterValidator(_is_body_path)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_is_json)]
 
 
 class Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,10 +1,32 @@
 """How pages are followed."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from shared.pipeline.spec.fields import JsonPath, Spec
+from shared.pipeline.spec.fields import BodyPath, JsonPath, Spec
+
+
+class StopWhen(Spec):
+    """What says that a page is the last: a value in the body (None: null or nothing), or how full the page is."""
+
+    path: JsonPath | None = None
+    value: bool | int | float | str | None = None
+    page: Literal["empty", "short"] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_sign(self) -> Self:
+        _one_of(self, "path", "page")
+        if self.page is not None and "value" in self.model_fields_set:
+            raise ValueError("found value without path, allowed: both or neither")
+        return self
+
+
+def _one_may_stand_alone(values: Any) -> Any:
+    return [values] if isinstance(values, dict) else values
+
+
+Stops = Annotated[tuple[StopWhen, ...], BeforeValidator(_one_may_stand_alone)]
 
 
 class SinglePage(Spec):
@@ -18,46 +40,84 @@ class JsonLink(Spec):
 
     type: Literal["json_link"]
     next_url_path: JsonPath
+    stop_when: Stops = ()
 
 
 class HeaderLink(Spec):
-    """The `Link` header names the next page as `rel="next"`; none ends the run."""
+    """The `Link` header names the next page as `rel="next"`, or another header is its URL; none ends the run."""
 
     type: Literal["header_link"]
+    next_url_header: str | None = Field(None, min_length=1)
+    stop_when: Stops = ()
+
+
+class NextQuery(Spec):
+    """The body has an object whose entries are parameters of the next request; absent, null or empty ends the run."""
+
+    type: Literal["next_query"]
+    next_query_path: JsonPath
+    stop_when: Stops = ()
 
 
 class Cursor(Spec):
-    """The body or a header names a cursor that is sent as a query parameter; absent, null or empty ends the run."""
+    """The response names a cursor that is sent with the next request; absent, null or empty ends the run."""
 
     type: Literal["cursor"]
     cursor_path: JsonPath | None = None
     cursor_header: str | None = Field(None, min_length=1)
-    cursor_param: str = Field(min_length=1)
+    cursor_record_path: JsonPath | None = None
+    cursor_param: str | None = Field(None, min_length=1)
+    cursor_request_header: str | None = Field(None, min_length=1)
+    cursor_body_path: BodyPath | None = None
+    stop_when: Stops = ()
 
     @model_validator(mode="after")
-    def _is_found_in_one_place(self) -> Self:
-        if (self.cursor_path is None) == (self.cursor_header is None):
-            found = "neither" if self.cursor_path is None else "both"
-            raise ValueError(f"found {found}, allowed: one of cursor_path, cursor_header")
+    def _is_found_in_one_place_and_sent_in_one(self) -> Self:
+        _one_of(self, "cursor_path", "cursor_header", "cursor_record_path")
+        _one_of(self, "cursor_param", "cursor_request_header", "cursor_body_path")
         return self
 
 
 class PageNumber(Spec):
-    """Pages are counted in a query parameter; a page without records ends the run, or `total_path` pages."""
+    """Pages are counted; a page without records ends the run, or what else is said to end it."""
 
     type: Literal["page_number"]
     page_param: str = "page"
+    page_body_path: BodyPath | None = None
     base_page: int = Field(1, ge=0, strict=True)
     total_path: JsonPath | None = None
+    stop_when: Stops = ()
 
 
 class Offset(Spec):
-    """Records are counted in a query parameter; a page without records ends the run, or `total_path` records."""
+    """Records are counted, by what came or by `limit`; a page without records ends the run, or what else is said."""
 
     type: Literal["offset"]
     offset_param: str = "offset"
+    offset_body_path: BodyPath | None = None
     base_offset: int = Field(0, ge=0, strict=True)
+    limit: int | None = Field(None, ge=1, strict=True)
+    limit_param: str = "limit"
+    limit_body_path: BodyPath | None = None
     total_path: JsonPath | None = None
+    stop_when: Stops = ()
+
+    @model_validator(mode="after")
+    def _names_its_limit_where_it_has_one(self) -> Self:
+        named = sorted(self.model_fields_set & {"limit_param", "limit_body_path"})
+        if named and self.limit is None:
+            raise ValueError(f"found {named[0]} without limit, allowed: both or neither")
+        return self
 
 
-Paginator = Annotated[SinglePage | JsonLink | HeaderLink | Cursor | PageNumber | Offset, Field(discriminator="type")]
+def _one_of(spec: Spec, *names: str) -> None:
+    """Raises ValueError unless exactly one of these is given."""
+    given = [name for name in names if getattr(spec, name) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        raise ValueError(f"found {found}, allowed: one of {', '.join(names)}")
+
+
+Paginator = Annotated[
+    SinglePage | JsonLink | HeaderLink | NextQuery | Cursor | PageNumber | Offset, Field(discriminator="type")
+]

@@ -6,10 +6,13 @@ from pydantic import Field, model_validator
 
 from shared.pipeline.marks import is_time
 from shared.pipeline.spec.error_policy import ErrorPolicy
-from shared.pipeline.spec.fields import PLACEHOLDER, JsonPath, Name, QueryValue, Spec, Template
+from shared.pipeline.spec.fields import PLACEHOLDER, JsonObject, JsonPath, Name, QueryValue, Spec, Template
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import Paginator
+from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.windows import Windows
+
+BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_body_path")
 
 
 class Stream(Spec):
@@ -24,6 +27,10 @@ class Stream(Spec):
     path: Template = ""
     query: dict[str, QueryValue] = Field(default={})
     headers: dict[str, Template] = Field(default={})
+    method: Literal["get", "post"] = "get"
+    json_body: JsonObject | None = Field(None, alias="json")
+    form: dict[str, QueryValue] | None = None
+    page_size: PageSize | None = None
     records: JsonPath | None = None
     primary_key: tuple[JsonPath, ...] = ()
     emit: Literal["changed", "new", "all"] = "changed"
@@ -42,6 +49,47 @@ class Stream(Spec):
         if isinstance(values, dict) and isinstance(values.get("primary_key"), str):
             return values | {"primary_key": [values["primary_key"]]}
         return values
+
+    @model_validator(mode="after")
+    def _has_one_body_and_only_with_post(self) -> Self:
+        bodies = [key for key, body in (("json", self.json_body), ("form", self.form)) if body is not None]
+        if len(bodies) > 1:
+            raise ValueError("found both json and form, allowed: one of them")
+        bodies += self._body_paths
+        if bodies and self.method == "get":
+            raise ValueError(f"found {bodies[0]} with the method get, allowed: method: post")
+        return self
+
+    @model_validator(mode="after")
+    def _puts_nothing_below_a_value(self) -> Self:
+        for option, path in self._body_paths.items():
+            inside: Any = self.json_body or {}
+            for name in path.split(".")[:-1]:
+                inside = inside.get(name, {})
+                if not isinstance(inside, dict):
+                    raise ValueError(f"found {name} with a value of its own in json, allowed: a mapping for {option}")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_when_a_page_is_short(self) -> Self:
+        stops = getattr(self.paginator, "stop_when", ())
+        if not self.asked_for and any(stop.page == "short" for stop in stops):
+            raise ValueError("found stop_when: { page: short } without a size, allowed: with page_size or limit")
+        return self
+
+    @property
+    def asked_for(self) -> int:
+        """How many records a page is asked to have; 0 where nothing is said."""
+        limit = getattr(self.paginator, "limit", None)
+        return limit or (self.page_size.value if self.page_size is not None else 0)
+
+    @property
+    def _body_paths(self) -> dict[str, str]:
+        """What is put into the body of a request, by option."""
+        paths = {name: getattr(self.paginator, name, None) for name in BODY_PATHS}
+        if self.page_size is not None and self.page_size.location == "body":
+            paths["page_size.location: body"] = self.page_size.param
+        return {name: path for name, path in paths.items() if path is not None}
 
     @model_validator(mode="after")
     def _can_tell_what_it_has_seen(self) -> Self:

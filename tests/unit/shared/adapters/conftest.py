@@ -3,7 +3,8 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -21,10 +22,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpSource:
-    """`requests` are what it was asked, `answers` what it does for a path; `raw` are bytes in place of a response."""
+    """`requests` and `bodies` are what it was asked, `answers` what it does for a path; `raw` are bytes in place of a
+    response."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
+        self.bodies: list[bytes] = []
         self.answers: dict[str, Handler] = {}
         self.raw: dict[str, list[bytes]] = {}
         self.connections = 0
@@ -32,6 +35,7 @@ class HttpSource:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
+        self.bodies.append(await request.read())
         if request.path in self.raw:
             return await self._write_raw(request)
         if request.path in self.answers:
@@ -85,6 +89,11 @@ class Called:
     ) -> Response:
         request = PageRequest(self.source.base + path, headers, frozenset({origin_of(self.source.base)}))
         return await self.http.fetch(user, request, attachment)
+
+    async def ask(self, path: str, **asked: Any) -> Response:
+        """With what else a PageRequest has."""
+        request = PageRequest(self.source.base + path, {}, frozenset({origin_of(self.source.base)}))
+        return await self.http.fetch("ann", replace(request, **asked), BEARER)
 
     @property
     def last(self) -> web.Request:

@@ -65,6 +65,24 @@ async def test_no_log_of_the_http_library_shows_a_credential(called: Called, cap
     assert "canary" not in caplog.text
 
 
+async def test_a_post_arrives_with_its_body_and_the_credential(called: Called):
+    kind = {"Content-Type": "application/json"}
+    for body in (b'{"after":"a=="}', b"", b"x" * 200_000):
+        response = await called.ask("/search?limit=2", method="POST", content=body, headers=kind)
+        assert response.status == 200
+        assert (called.last.method, called.last.raw_path) == ("POST", "/search?limit=2")
+        assert called.source.bodies[-1] == body
+        assert called.last.headers["Content-Type"] == "application/json"
+        assert called.last.headers["Authorization"] == "Bearer canary-token"
+        assert called.last.headers["Content-Length"] == str(len(body))
+
+
+async def test_a_body_goes_to_allowed_origins_only(called: Called):
+    with pytest.raises(RequestRejected):
+        await called.ask("/a", method="POST", content=b"{}", origins=frozenset({"https://api.example.com:443"}))
+    assert called.source.requests == []
+
+
 async def test_a_client_has_no_credential_of_its_own(called: Called):
     """What is no default can't be sent along by a redirect, a retry or a mistake."""
     await called.get("/a")

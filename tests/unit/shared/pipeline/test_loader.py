@@ -85,7 +85,10 @@ def test_every_option_can_be_set():
     [
         # what is there, and should not be
         (GOOD + "strems: []\n", "12: strems: found an unknown key, allowed: pipeline, priority, schedule, source, "),
-        (GOOD + "    emits: all\n", "12: streams[0].emits: found an unknown key, allowed: emit, error_path, headers, "),
+        (
+            GOOD + "    emits: all\n",
+            "12: streams[0].emits: found an unknown key, allowed: emit, error_path, form, headers, ",
+        ),
         (
             changed("token: ", "tokn: x, token: "),
             "4: source.auth.tokn: found an unknown key, allowed: token, type",
@@ -93,7 +96,8 @@ def test_every_option_can_be_set():
         (
             changed("cursor_param: after", "cursor_param: after, page_param: p"),
             "11: streams[0].paginator.page_param: found an unknown key, allowed: "
-            "cursor_header, cursor_param, cursor_path, type",
+            "cursor_body_path, cursor_header, cursor_param, cursor_path, cursor_record_path, cursor_request_header, "
+            "stop_when, type",
         ),
         (GOOD + "    path: /other\n", "12: streams[0].path: found the key twice, allowed: once"),
         (GOOD + "1: x\n", "12: 1: found the key 1, allowed: a text"),
@@ -106,7 +110,7 @@ def test_every_option_can_be_set():
         (changed("    path: /me", "    pathh: /me"), "7: streams[0].pathh: found an unknown key, allowed: "),
         (
             changed("cursor_path: next, ", ""),
-            "11: streams[0].paginator: found neither, allowed: one of cursor_path, cursor_header",
+            "11: streams[0].paginator: found none, allowed: one of cursor_path, cursor_header, cursor_record_path",
         ),
         (changed("type: cursor, ", ""), "11: streams[0].paginator: found no type, allowed: a mapping with a type"),
         (GOOD.split("streams:")[0] + "streams: []\n", "5: streams: found an empty list, allowed: at least 1"),
@@ -243,13 +247,117 @@ def test_a_type_that_is_called_like_a_key_is_not_mistaken_for_it(auth: str, said
     assert f"p.yaml:2: source.{said}" in str(caught.value)
 
 
-@pytest.mark.parametrize(("places", "found"), [("", "neither"), ("cursor_path: next, cursor_header: X-Next, ", "both")])
-def test_a_cursor_is_found_in_one_place(places: str, found: str):
+FOUND = "allowed: one of cursor_path, cursor_header, cursor_record_path"
+SENT = "allowed: one of cursor_param, cursor_request_header, cursor_body_path"
+
+
+@pytest.mark.parametrize(
+    ("paginator", "said"),
+    [
+        ("type: cursor, cursor_param: a", f": found none, {FOUND}"),
+        (
+            "type: cursor, cursor_path: a, cursor_header: b, cursor_param: a",
+            f": found cursor_path and cursor_header, {FOUND}",
+        ),
+        ("type: cursor, cursor_path: a", f": found none, {SENT}"),
+        (
+            "type: cursor, cursor_path: a, cursor_param: a, cursor_body_path: b",
+            f": found cursor_param and cursor_body_path, {SENT}",
+        ),
+        ("type: offset, limit_param: a", ": found limit_param without limit, allowed: both or neither"),
+        ("type: offset, limit: 0", ".limit: found 0, allowed: greater than or equal to 1"),
+        ("type: json_link, next_url_path: a, stop_when: 1", ".stop_when: found 1, allowed: a list"),
+        ("type: header_link, stop_when: {}", ".stop_when[0]: found none, allowed: one of path, page"),
+        (
+            "type: header_link, stop_when: [{ path: a, page: empty }]",
+            ".stop_when[0]: found path and page, allowed: one of path, page",
+        ),
+        (
+            "type: header_link, stop_when: { page: empty, value: 1 }",
+            ".stop_when[0]: found value without path, allowed: both or neither",
+        ),
+        ("type: header_link, stop_when: { page: full }", ".stop_when[0].page: found 'full', allowed: 'empty' or 's"),
+        ("type: header_link, stop_when: { path: a, value: [] }", ".stop_when[0].value: found an empty list, allowed: "),
+        ("type: single_page, stop_when: { page: empty }", ".stop_when: found an unknown key, allowed: type"),
+    ],
+)
+def test_a_paginator_that_can_not_work_is_refused(paginator: str, said: str):
+    assert one_stream_refused("path: /a", f"{{ {paginator} }}").startswith(f"streams[0].paginator{said}")
+
+
+@pytest.mark.parametrize(
+    ("options", "paginator", "said"),
+    [
+        (
+            "path: /a",
+            "{ type: page_number, page_body_path: page }",
+            "found page_body_path with the method get, allowed: method: post",
+        ),
+        (
+            "path: /a",
+            "{ type: header_link, stop_when: { page: short } }",
+            "found stop_when: { page: short } without a size, allowed: with page_size or limit",
+        ),
+        (
+            "method: post, json: { page: 1 }",
+            "{ type: page_number, page_body_path: page.number }",
+            "found page with a value of its own in json, allowed: a mapping for page_body_path",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: str, paginator: str, said: str):
+    assert one_stream_refused(options, paginator) == f"streams[0]: {said}"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("method: put", "[0].method: found 'put', allowed: 'get' or 'post'"),
+        ("json: { a: 1 }", "[0]: found json with the method get, allowed: method: post"),
+        ("form: { a: 1 }", "[0]: found form with the method get, allowed: method: post"),
+        ("json: {}, form: {}, method: post", "[0]: found both json and form, allowed: one of them"),
+        ("json: [1], method: post", "[0].json: found a list, allowed: a mapping"),
+        (
+            "json: { since: [2026-01-01] }, method: post",
+            "[0].json: found a date at since[0], allowed: what JSON knows (put quotes around it)",
+        ),
+        ("json: { a: { 1: b } }, method: post", "[0].json: found the key 1 at a, allowed: a text"),
+        ("json: { a: .nan }, method: post", "[0].json: found nan at a, allowed: a number that JSON knows"),
+        (
+            'json: { a: [{ b: "{credentials.token}" }] }, method: post',
+            "[0].json: found {credentials.token}, allowed: {user.…}, {params.…}",
+        ),
+        (
+            "page_size: { param: limit, value: 100, location: body }",
+            "[0]: found page_size.location: body with the method get, allowed: method: post",
+        ),
+        ("page_size: { param: limit, value: 0 }", "[0].page_size.value: found 0, allowed: greater than or equal to 1"),
+        (
+            "page_size: { param: limit, value: 100, maximum: 50 }",
+            "[0].page_size: found a value of 100, allowed: 1 to 50",
+        ),
+        (
+            "page_size: { param: limit, value: 5, minimum: 10 }",
+            "[0].page_size: found a value of 5, allowed: at least 10",
+        ),
+        (
+            "page_size: { param: a..b, value: 5 }",
+            "[0].page_size.param: found 'a..b', allowed: names with dots between them, such as page.after",
+        ),
+        ("json_body: {}, method: post", "[0].json_body: found an unknown key, allowed: emit, error_path, form, "),
+    ],
+)
+def test_a_request_that_can_not_be_made_is_refused(options: str, said: str):
+    assert one_stream_refused(options).startswith(f"streams{said}")
+
+
+def one_stream_refused(options: str, paginator: str = "{ type: single_page }") -> str:
+    """What is said about a stream with these options, without file and line."""
     text = (
         "pipeline: p\nsource: { base_url: https://a, auth: { type: none } }\n"
-        f"streams: [{{ name: s, paginator: {{ type: cursor, {places}cursor_param: after }} }}]"
+        f"streams: [{{ name: s, paginator: {paginator}, {options} }}]"
     )
-    said = f"p.yaml:3: streams[0].paginator: found {found}, allowed: one of cursor_path, cursor_header"
-    with pytest.raises(InvalidPipeline) as caught:
-        load_text(text, "p.yaml")
-    assert str(caught.value) == said
+    said = refusal(text)
+    assert said.startswith("social.yaml:3: ")
+    assert said.count("\n") == 0
+    return said.removeprefix("social.yaml:3: ")

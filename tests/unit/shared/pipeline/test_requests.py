@@ -1,6 +1,7 @@
 """What is asked for one page, and where a request may go."""
 
 import contextlib
+import json
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
@@ -176,3 +177,138 @@ def test_any_text_has_an_origin_or_is_refused(url: str):
     for text in (url, f"https://{url}", f"https://api.example.com{url}"):
         with contextlib.suppress(RequestRejected):
             assert origin_of(text).startswith(("http://", "https://"))
+
+
+def test_a_get_has_no_body(make_pipeline: MakePipeline):
+    request = asked(make_pipeline(path="/posts"))
+    assert (request.method, request.content, request.headers) == ("GET", None, {})
+
+
+def test_a_json_body_is_filled_at_any_depth(make_pipeline: MakePipeline):
+    body = {"who": "{user.id}", "where": [{"shop": "in {params.shop}", "open": True, "least": 1.5, "most": None}]}
+    request = asked(make_pipeline(path="/search", method="post", json=body))
+    assert request.method == "POST"
+    assert request.headers == {"Content-Type": "application/json"}
+    assert json.loads(request.content or b"") == {
+        "who": "ann/1",
+        "where": [{"shop": "in a&b", "open": True, "least": 1.5, "most": None}],
+    }
+
+
+def test_a_text_that_is_one_placeholder_keeps_the_type_of_its_value(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(method="post", json={"a": "{params.n}", "b": "no {params.n}", "c": "{params.l}"})
+    request = asked(pipeline, None, {"params": {"n": 7, "l": ["x"]}, "user": {"id": "ann"}})
+    assert json.loads(request.content or b"") == {"a": 7, "b": "no 7", "c": ["x"]}
+
+
+def test_a_form_is_sent_as_browsers_do(make_pipeline: MakePipeline):
+    request = asked(make_pipeline(method="post", form={"shop": "{params.shop}", "n": 1, "all": False}))
+    assert request.content == b"shop=a%26b&n=1&all=false"
+    assert request.headers == {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_a_content_type_of_the_file_is_kept(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(method="post", json={}, headers={"content-type": "application/vnd.api+json"})
+    assert asked(pipeline).headers == {"content-type": "application/vnd.api+json"}
+
+
+@pytest.mark.parametrize(
+    ("stream", "url", "body"),
+    [
+        ({"page_size": {"param": "limit", "value": 50}}, "https://api.example.com/v1?a=1&limit=50", None),
+        (
+            {"page_size": {"param": "page.size", "value": 50, "location": "body"}, "method": "post"},
+            "https://api.example.com/v1?a=1",
+            b'{"page":{"size":50}}',
+        ),
+        (
+            {"page_size": {"param": "page.size", "value": 50, "location": "body"}, "method": "post", "form": {"x": 1}},
+            "https://api.example.com/v1?a=1",
+            b"x=1&page.size=50",
+        ),
+        (
+            {
+                "page_size": {"param": "page.size", "value": 50, "location": "body"},
+                "method": "post",
+                "json": {"page": {"sort": "id"}, "size": 1},
+            },
+            "https://api.example.com/v1?a=1",
+            b'{"page":{"sort":"id","size":50},"size":1}',
+        ),
+    ],
+)
+def test_the_page_size_is_sent_where_the_file_says(
+    make_pipeline: MakePipeline, stream: dict[str, object], url: str, body: bytes | None
+):
+    request = asked(make_pipeline(query={"a": 1}, **stream))
+    assert (request.url, request.content) == (url, body)
+
+
+def test_one_request_does_not_change_the_next(make_pipeline: MakePipeline):
+    """The body of the file is a pattern; what is put into it is put into a copy."""
+    size = {"param": "page.size", "value": 50, "location": "body"}
+    pipeline = make_pipeline(method="post", json={"page": {}}, page_size=size)
+    assert asked(pipeline).content == asked(pipeline).content == b'{"page":{"size":50}}'
+    assert pipeline.streams[0].json_body == {"page": {}}
+
+
+def test_the_names_that_a_body_needs_are_asked_of_each_user(make_pipeline: MakePipeline):
+    assert make_pipeline(method="post", json={"a": [{"b": "{params.region}"}]}).params == {"region"}
+
+
+AFTER_BODY = {"type": "cursor", "cursor_path": "next", "cursor_body_path": "page.after"}
+AFTER_HEADER = {"type": "cursor", "cursor_path": "next", "cursor_request_header": "X-After"}
+
+
+@pytest.mark.parametrize(
+    ("paginator", "cursor", "url", "body"),
+    [
+        (AFTER_BODY, None, "", {"x": 1}),
+        (AFTER_BODY, "a==", "", {"x": 1, "page": {"after": "a=="}}),
+        ({"type": "page_number", "page_body_path": "page"}, None, "", {"x": 1, "page": 1}),
+        ({"type": "page_number", "page_body_path": "page"}, "7", "", {"x": 1, "page": 7}),
+        ({"type": "offset", "offset_body_path": "from"}, "20", "", {"x": 1, "from": 20}),
+        ({"type": "offset", "limit": 10}, None, "?offset=0&limit=10", {"x": 1}),
+        ({"type": "offset", "limit": 10, "limit_param": "count"}, "10", "?offset=10&count=10", {"x": 1}),
+        (
+            {
+                "type": "offset",
+                "limit": 10,
+                "limit_body_path": "p.size",
+                "offset_body_path": "p.from",
+                "base_offset": 1,
+            },
+            None,
+            "",
+            {"x": 1, "p": {"from": 1, "size": 10}},
+        ),
+    ],
+)
+def test_a_place_may_be_told_in_the_body(
+    make_pipeline: MakePipeline, paginator: object, cursor: str | None, url: str, body: object
+):
+    request = asked(make_pipeline(paginator, method="post", json={"x": 1}), cursor)
+    assert request.url == "https://api.example.com/v1" + url
+    assert json.loads(request.content or b"") == body
+
+
+@given(cursor=st.text(min_size=1))
+def test_any_cursor_arrives_in_a_body_as_it_is(make_pipeline: MakePipeline, cursor: str):
+    request = asked(make_pipeline(AFTER_BODY, method="post"), cursor)
+    assert json.loads(request.content or b"") == {"page": {"after": cursor}}
+    form = asked(make_pipeline(AFTER_BODY, method="post", form={"x": 1}), cursor)
+    assert parse_qs((form.content or b"").decode(), keep_blank_values=True) == {"x": ["1"], "page.after": [cursor]}
+
+
+def test_a_cursor_may_be_sent_in_a_header(make_pipeline: MakePipeline):
+    """It takes the place of the same header, however that is spelt."""
+    pipeline = make_pipeline(AFTER_HEADER, headers={"x-after": "start", "X-Shop": "1"})
+    assert asked(pipeline).headers == {"x-after": "start", "X-Shop": "1"}
+    assert asked(pipeline, "a==").headers == {"X-Shop": "1", "X-After": "a=="}
+    assert asked(pipeline, "a==").url == asked(pipeline).url
+
+
+def test_parameters_of_the_response_take_the_place_of_those_of_the_file(make_pipeline: MakePipeline):
+    pipeline = make_pipeline({"type": "next_query", "next_query_path": "next"}, query={"list": "all", "from": "A"})
+    assert asked(pipeline).url == "https://api.example.com/v1?list=all&from=A"
+    assert asked(pipeline, '{"from":"B&C","n":"2"}').url == "https://api.example.com/v1?list=all&from=B%26C&n=2"
