@@ -6,8 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,30 @@ class RealServer:
 
     folder: Path
     port: int
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the scripts of its folder go by."""
+        return os.environ | {"PORT": str(self.port)} | self.settings
+
     def users(self) -> list[dict[str, Any]]:
         return json.loads((self.folder / "data" / "users.json").read_text())
 
+    def start(self) -> None:
+        """Install it and start it; where that can't be done, the tests that need it skip and say why."""
+        start(self.folder, self.port, **self.settings)
+
+    def script(self, *command: str) -> None:
+        run(self.folder, self.port, *command, **self.settings)
+
     def truth(self, *arguments: str) -> list[list[Any]]:
         """Every item as [owner/table, id, content hash], asked anew from the server or its database."""
-        run(self.folder, self.port, sys.executable, "oracle.py", *arguments)
+        self.script(sys.executable, "oracle.py", *arguments)
         lines = (self.folder / "data" / f"oracle-{arguments[0]}.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
@@ -66,9 +80,9 @@ class Gateway:
 def json_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """20 users with 1,538 posts and 1,564 comments in all."""
     server = RealServer(copy_of("json-server", tmp_path_factory.mktemp("realapi")), free_port())
-    start(server.folder, server.port)
+    server.start()
     yield server
-    run(server.folder, server.port, "bash", "start.sh", "stop")
+    server.script("bash", "start.sh", "stop")
 
 
 @pytest.fixture
@@ -83,19 +97,33 @@ def gateway(json_server: RealServer, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
+def kinto() -> Iterator[RealServer]:
+    """20 accounts with a bucket each, 2,781 records in all; in a folder that PostgreSQL's own user may enter."""
+    with tempfile.TemporaryDirectory(prefix="realapi-") as place:
+        Path(place).chmod(0o755)
+        server = RealServer(copy_of("kinto", Path(place)), free_port(), {"PGPORT": str(free_port())})
+        try:
+            server.start()
+            server.script(sys.executable, "seed.py")
+            yield server
+        finally:
+            server.script("bash", "start.sh", "stop")
+
+
+@pytest.fixture(scope="session")
 def datasette(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """20 users with a database each: 111,975 rows in three tables."""
     server = RealServer(copy_of("datasette", tmp_path_factory.mktemp("realapi")), free_port())
-    start(server.folder, server.port)
+    server.start()
     yield server
-    run(server.folder, server.port, "bash", "start.sh", "stop")
+    server.script("bash", "start.sh", "stop")
 
 
 def copy_of(name: str, place: Path) -> Path:
     source = os.environ.get("HEADFRAME_REALAPI")
     if not source:
         pytest.skip("HEADFRAME_REALAPI names no folder of real API servers")
-    shutil.copytree(Path(source) / name, place / name)
+    shutil.copytree(Path(source) / name, place / name, ignore=shutil.ignore_patterns("data"))
     subprocess.run(["chmod", "-R", "u+w", str(place)], check=True)
     return place / name
 

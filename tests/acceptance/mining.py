@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+HEADFRAME = Path(sys.executable).with_name("headframe")
 OURS = {"_user", "_run", "_page", "_mined_at"}
 MINE_SECONDS = 600
-
-Item = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,10 @@ class Mining:
     def output(self) -> Path:
         return self.place / "output"
 
+    @property
+    def data(self) -> Path:
+        return self.place / "data"
+
     def command(self) -> list[str]:
         """Writes what the command reads."""
         pipelines = self.place / "pipelines"
@@ -36,9 +39,8 @@ class Mining:
         (pipelines / self.example).write_text((ROOT / "examples" / self.example).read_text())
         users = self.place / "users.jsonl"
         users.write_text("".join(json.dumps(user) + "\n" for user in self.users))
-        folders = {"--pipelines": pipelines, "--users": users, "--output": self.output, "--data": self.place / "data"}
-        headframe = Path(sys.executable).with_name("headframe")
-        return [str(headframe), "mine", "--json", *(str(part) for pair in folders.items() for part in pair)]
+        folders = {"--pipelines": pipelines, "--users": users, "--output": self.output, "--data": self.data}
+        return [str(HEADFRAME), "mine", "--json", *(str(part) for pair in folders.items() for part in pair)]
 
     def mine(self) -> dict[str, Any]:
         """The summary, whatever the exit status."""
