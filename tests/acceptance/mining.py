@@ -48,6 +48,11 @@ class Mining:
         assert done.returncode in {0, 1}, done.stderr
         return json.loads(done.stdout)
 
+    def runs(self) -> list[dict[str, Any]]:
+        """What `headframe runs list` says, also while mining."""
+        command = [HEADFRAME, "runs", "list", "--json", "--data", self.data]
+        return [json.loads(line) for line in subprocess.check_output(command, timeout=MINE_SECONDS).splitlines()]
+
     def records(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """User, stream and record as the source gave it, of every line of the output."""
         for file in self.output.rglob("*.jsonl"):

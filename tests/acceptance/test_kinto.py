@@ -1,5 +1,6 @@
 """Changes since the last run, and records that are deleted, on a server with a real database: Kinto over PostgreSQL."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import RealServer
-from tests.acceptance.mining import Mining, assert_exactly, content_hash
+from tests.acceptance.mining import MINE_SECONDS, Mining, assert_exactly, content_hash
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.acceptance
 
@@ -88,3 +90,18 @@ def test_what_changes_while_it_is_mined_comes_with_this_run_or_the_next(kinto: R
     lines = [tuple(item) for item in mined(job)]
     assert len(lines) == len(set(lines))
     assert any(row.get("deleted") for _, _, row in job.records())
+
+
+def test_an_outage_of_the_servers_database_is_waited_for(kinto: RealServer, tmp_path: Path):
+    """Every answer is a 503 with Retry-After until the database is back; nothing is parked, nothing missing."""
+    job = mining(kinto, tmp_path)
+    with subprocess.Popen(job.command(), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            wait_until(lambda: any(job.records()), MINE_SECONDS)
+            kinto.script("bash", "start.sh", "pgstop")
+            wait_until(lambda: sum(run["retries"] for run in job.runs()) > len(job.users), MINE_SECONDS)
+        finally:
+            kinto.script("bash", "start.sh", "pgstart")
+        summary = json.loads(process.communicate(timeout=MINE_SECONDS)[0])
+    assert (summary["exit_status"], summary["parked"]) == (0, [])
+    assert_exactly(mined(job), kinto.truth("db"))
