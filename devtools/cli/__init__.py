@@ -6,6 +6,8 @@ demo          headframe demo
 start         headframe start and stop
 users         headframe users
 status        headframe status
+runs          headframe runs
+run_details   what it shows of a run
 dead_letters  headframe dead-letters
 connection    which tables a command talks to: those of a data folder, or those the settings name
 session       what `mine` remembers to go on after it was killed

@@ -5,6 +5,7 @@ holds is the plan: which pages the next object is made of, and its name. The pla
 retry makes the same object under the same name, whatever has been committed since.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -99,6 +100,14 @@ class DeliveryTable:
         """The oldest committed pages, at most MAX_PAGES, without their lines."""
         rows = await self._table.range(partition_of(key), "page|", "page}", MAX_PAGES, PAGE_FACTS)
         return [to_page(row) for row in rows]
+
+    async def all_waiting(self, key: StreamKey) -> AsyncIterator[CommittedPage]:
+        """Every committed page, without its lines: for tools and reports."""
+        first = "page|"
+        while rows := await self._table.range(partition_of(key), first, "page}", MAX_PAGES, PAGE_FACTS):
+            for row in rows:
+                yield to_page(row)
+            first = rows[-1].key + "|"
 
     async def pages(self, key: StreamKey, plan: Plan) -> list[CommittedPage]:
         """The pages of a plan with their lines. Raises Conflict if the plan is not whole any more."""

@@ -14,7 +14,7 @@ from shared.adapters.admission_table import FRESH, AdmissionTable
 from shared.adapters.azure_tables import Tables
 from shared.adapters.checkpoint_table import LARGEST_ROW, CheckpointTable, CommittedPage
 from shared.adapters.credential_cipher import CredentialCipher
-from shared.adapters.delivery_table import Delivery, DeliveryTable, Plan
+from shared.adapters.delivery_table import MAX_PAGES, Delivery, DeliveryTable, Plan
 from shared.adapters.open_run_table import OpenRun, OpenRunTable
 from shared.adapters.parked_table import Parked, ParkedTable
 from shared.adapters.schedule_table import Schedule, ScheduleTable
@@ -102,6 +102,16 @@ async def test_a_checkpoint_comes_back_as_it_was(checkpoints: CheckpointTable, c
     written = await checkpoints.replace(read.postponed(NOW, NOW + timedelta(hours=1)))
     assert await checkpoints.read(KEY) == written
     assert await checkpoints.all() == [written]
+
+
+async def test_the_slices_of_a_stream_and_user_are_found_and_nobody_elses(checkpoints: CheckpointTable):
+    """Among pages and index rows of the same partition, in the order of their ids."""
+    whole = await checkpoints.insert(BEGUN)
+    await checkpoints.commit(replace(committed(whole), etag=whole.etag), page_of(whole), b"seen")
+    await checkpoints.insert(replace(BEGUN, slice="2026-01"))
+    await checkpoints.insert(replace(BEGUN, key=StreamKey("social", "posts", "bob")))
+    assert [each.slice for each in await checkpoints.slices(KEY)] == ["2026-01", "all"]
+    assert await checkpoints.slices(StreamKey("social", "posts", "cleo")) == []
 
 
 async def test_there_is_one_checkpoint_per_stream_and_user(checkpoints: CheckpointTable):
@@ -353,3 +363,15 @@ async def test_admission_is_open_until_somebody_sets_it_and_is_soon_seen_everywh
     second += FRESH
     assert await other.percent() == 0
     assert not await other.admits(KEY)
+
+
+async def test_every_page_that_waits_is_found_though_a_plan_holds_fewer(
+    checkpoints: CheckpointTable, deliveries: DeliveryTable
+):
+    """Oldest first, each once."""
+    current = await checkpoints.insert(BEGUN)
+    for _ in range(MAX_PAGES + 2):
+        after = replace(committed(current, indexed=False), etag=current.etag)
+        current = await checkpoints.commit(after, page_of(current), b"")
+    assert [page.seq async for page in deliveries.all_waiting(KEY)] == list(range(MAX_PAGES + 2))
+    assert len(await deliveries.waiting(KEY)) == MAX_PAGES

@@ -114,6 +114,8 @@ def test_everything_is_mined_once_and_what_is_known_is_not_written_again(place_o
     assert place.running() == []
     status = place.asked("status", "--json")
     assert [stream["delivered"] for stream in status["streams"]] == [stream["records"] for stream in status["streams"]]
+    shown = place.asked("runs", "show", "demo/posts/u001", "--json")
+    assert (shown["state"], shown["waiting_pages"], shown["delivered_records"]) == ("done", 0, shown["records"])
     second = json.loads(place.mine().stdout)
     assert (second["records"], second["duplicates"]) == (0, summary["records"])
     assert place.compared().records == summary["records"]

@@ -30,6 +30,7 @@ COMMANDS = [
     ["status"],
     ["validate"],
     *(["users", name] for name in ("add", "list", "pause", "resume", "remove")),
+    *(["runs", name] for name in ("list", "show", "cancel", "resume")),
     *(["dead-letters", name] for name in ("list", "replay", "drop")),
 ]
 
