@@ -9,8 +9,8 @@ from typing import Any
 
 import zstandard
 
+from processors.json_text import compared, written
 from shared.checkpoint import Checkpoint
-from shared.errors import MalformedResponse
 from shared.pipeline.json_path import found_at
 from shared.pipeline.responses import Record
 from shared.pipeline.spec import Stream
@@ -92,29 +92,20 @@ def decompressed(data: bytes) -> bytes:
 def _line(record: Record, tail: str) -> str:
     if any(OURS.fullmatch(name) for name in record):
         record = {f"_{name}" if OURS.fullmatch(name) else name: value for name, value in record.items()}
-    own = _json(record)
+    own = written(record)
     return f"{own[:-1]}, {tail}" if record else "{" + tail
-
-
-def _json(value: Any, *, sort_keys: bool = False) -> str:
-    try:
-        return json.dumps(value, sort_keys=sort_keys, allow_nan=False)
-    except ValueError:
-        raise MalformedResponse("found a number like 1e999, allowed: numbers that fit 64-bit floats") from None
-    except RecursionError:
-        raise MalformedResponse("found a record that is nested too deep") from None
 
 
 def _key_hash(record: Record, paths: tuple[str, ...]) -> bytes | None:
     parts = [record.get(path) if path.isidentifier() else found_at(path, record) for path in paths]
     if any(part is None for part in parts):
         return None
-    texts = [part if isinstance(part, str) else json.dumps(part, sort_keys=True) for part in parts]
+    texts = [part if isinstance(part, str) else compared(part) for part in parts]
     return _hash(texts, KEY_BYTES)
 
 
 def _content_hash(record: Record) -> bytes:
-    return _hash(_json(record, sort_keys=True), CONTENT_BYTES)
+    return _hash(compared(record), CONTENT_BYTES)
 
 
 def _hash(value: Any, size: int) -> bytes:

@@ -16,6 +16,7 @@ from shared.errors import (
     TemporaryFailure,
 )
 from shared.pipeline.json_path import found_at
+from shared.pipeline.numbers import number
 from shared.pipeline.pagination import next_cursor
 from shared.pipeline.spec import Stream
 
@@ -136,7 +137,7 @@ def _code(error: Record) -> int | str | None:
 
 def _parsed(response: Response) -> Any:
     try:
-        return json.loads(response.body, parse_constant=_refuse_constant)
+        return json.loads(response.body, parse_float=number, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "no content type").split(";")[0]
         raise MalformedResponse(
