@@ -140,7 +140,7 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
     if page.cursor is not None:
         guard = guard.advance(before.next_seq, before.cursor, page.cursor)
     sifted = sift(page.records, work.stream, await cache.seen(before, services.checkpoints))
-    lines = output_lines(sifted.kept, before, now)
+    lines = output_lines(sifted.kept, before, now, sifted.deleted)
     after = before.committed(
         now,
         page.cursor,

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import zstandard
 
+from processors.field_paths import without
 from processors.json_text import compared, written
 from shared.checkpoint import Checkpoint
 from shared.pipeline.json_path import found_at
@@ -19,8 +21,11 @@ KEY_BYTES = 12
 CONTENT_BYTES = 8
 ENTRY_BYTES = KEY_BYTES + CONTENT_BYTES
 
-OURS = re.compile(r"_+(user|run|page|mined_at)")
-"""Every output line has these fields, with one underscore, besides the record's own."""
+TOMBSTONE = b"\0deleted"
+"""Stands in the index for the content of a record that says it is deleted."""
+
+OURS = re.compile(r"_+(user|run|page|mined_at|deleted)")
+"""Every output line has these fields, with one underscore, besides the record's own; `_deleted` where it is true."""
 
 SeenKeys = dict[bytes, bytes]
 """Hash of a primary key → hash of the content last kept under it."""
@@ -28,11 +33,15 @@ SeenKeys = dict[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """The records to keep, how many were not, and what the dedupe index learns."""
+    """The records to keep, how many were not, and what the dedupe index learns.
+
+    `deleted` are the places in `kept` of those that say they are deleted.
+    """
 
     kept: list[Record]
     duplicates: int
     learned: bytes
+    deleted: frozenset[int] = frozenset()
 
 
 def sift(records: list[Record], stream: Stream, seen: SeenKeys) -> Sifted:
@@ -43,18 +52,21 @@ def sift(records: list[Record], stream: Stream, seen: SeenKeys) -> Sifted:
     if not stream.primary_key:
         return Sifted(records, 0, b"")
     kept: list[Record] = []
+    deleted: set[int] = set()
     learned: SeenKeys = {}
     for record in records:
+        is_deleted = _is_deleted(record, stream)
         key = _key_hash(record, stream.primary_key)
-        if key is None:
-            kept.append(record)
-            continue
-        content = _content_hash(record)
-        known = learned.get(key) or seen.get(key)
-        if known is None or (known != content and stream.emit != "new"):
-            kept.append(record)
+        if key is not None:
+            content = TOMBSTONE if is_deleted else _content_hash(record, stream.ignore_changes)
+            if not _is_wanted(content, learned.get(key) or seen.get(key), stream):
+                continue
             learned[key] = content
-    return Sifted(kept, len(records) - len(kept), b"".join(key + content for key, content in learned.items()))
+        if is_deleted:
+            deleted.add(len(kept))
+        kept.append(record)
+    rows = b"".join(key + content for key, content in learned.items())
+    return Sifted(kept, len(records) - len(kept), rows, frozenset(deleted))
 
 
 def learn(seen: SeenKeys, rows: bytes) -> None:
@@ -64,8 +76,10 @@ def learn(seen: SeenKeys, rows: bytes) -> None:
         seen[rows[start:middle]] = rows[middle : start + ENTRY_BYTES]
 
 
-def output_lines(records: list[Record], checkpoint: Checkpoint, mined_at: datetime) -> bytes:
-    """JSON Lines of the page that `checkpoint` is waiting for.
+def output_lines(
+    records: list[Record], checkpoint: Checkpoint, mined_at: datetime, deleted: Collection[int] = ()
+) -> bytes:
+    """JSON Lines of the page that `checkpoint` is waiting for. `deleted` are the places of records that are gone.
 
     Pure ASCII, so that any Unicode a source sends, lone surrogates included, survives every reader. A field of the
     source that is called like one of ours, with however many underscores, gets another one in front. Raises
@@ -78,7 +92,9 @@ def output_lines(records: list[Record], checkpoint: Checkpoint, mined_at: dateti
         "_mined_at": mined_at.isoformat(timespec="milliseconds"),
     }
     tail = json.dumps(ours)[1:] + "\n"
-    return "".join(_line(record, tail) for record in records).encode("ascii")
+    of_deleted = json.dumps(ours | {"_deleted": True})[1:] + "\n"
+    lines = (_line(record, of_deleted if place in deleted else tail) for place, record in enumerate(records))
+    return "".join(lines).encode("ascii")
 
 
 def compressed(lines: bytes) -> bytes:
@@ -104,8 +120,19 @@ def _key_hash(record: Record, paths: tuple[str, ...]) -> bytes | None:
     return _hash(texts, KEY_BYTES)
 
 
-def _content_hash(record: Record) -> bytes:
-    return _hash(compared(record), CONTENT_BYTES)
+def _content_hash(record: Record, ignored: tuple[str, ...]) -> bytes:
+    return _hash(compared(without(record, ignored)), CONTENT_BYTES)
+
+
+def _is_deleted(record: Record, stream: Stream) -> bool:
+    return stream.deleted is not None and stream.deleted.is_said_by(found_at(stream.deleted.path, record))
+
+
+def _is_wanted(content: bytes, known: bytes | None, stream: Stream) -> bool:
+    """With `emit: new` a known record is wanted when it goes and when it comes back."""
+    if known is None or known == content:
+        return known is None
+    return stream.emit != "new" or TOMBSTONE in (known, content)
 
 
 def _hash(value: Any, size: int) -> bytes:

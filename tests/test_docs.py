@@ -147,6 +147,8 @@ def _default(field: FieldInfo) -> str:
             return '`""`'
         case ():
             return "`[]`"
+        case bool():
+            return f"`{str(field.default).lower()}`"
         case value:
             return f"`{value}`"
 

@@ -96,6 +96,14 @@ def test_a_paginator_follows_pages_as_its_example_shows(example: markdown.Block)
     assert cursor is None
 
 
+STREAMS_SHOWN = [block for block in BLOCKS if block.language == "yaml" and block.text.startswith("- name: ")]
+
+
+@pytest.mark.parametrize("example", STREAMS_SHOWN, ids=lambda example: example.heading)
+def test_a_stream_that_is_shown_loads(example: markdown.Block):
+    assert load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml").streams
+
+
 @pytest.mark.parametrize("example", examples(Auth), ids=lambda example: example.heading)
 def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
     pipeline = load_text(f"{SOURCE}{example.text}streams:\n{ORDERS}", "example.yaml")
@@ -108,7 +116,7 @@ def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
 
 def test_every_paginator_and_way_of_authentication_has_an_example():
     shown = {block.heading for block in [*examples(Paginator), *examples(Auth)]}
-    assert shown == models().keys() - {"source", "streams"}
+    assert shown == models().keys() - {"source", "streams", "deleted"}
 
 
 @pytest.mark.parametrize("row", markdown.table(PIPELINES, "What a response means").rows, ids=" ".join)

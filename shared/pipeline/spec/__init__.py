@@ -5,6 +5,7 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 
 from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
 from shared.pipeline.spec.fields import PLACEHOLDER, Spec
+from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.paginators import (
     Cursor,
     HeaderLink,
@@ -24,6 +25,7 @@ __all__ = [
     "Auth",
     "Bearer",
     "Cursor",
+    "Deleted",
     "HeaderLink",
     "HeadersAuth",
     "HttpBasic",

@@ -85,7 +85,7 @@ def test_every_option_can_be_set():
     [
         # what is there, and should not be
         (GOOD + "strems: []\n", "12: strems: found an unknown key, allowed: pipeline, priority, schedule, source, "),
-        (GOOD + "    emits: all\n", "12: streams[0].emits: found an unknown key, allowed: emit, error_path, headers, "),
+        (GOOD + "    emits: all\n", "12: streams[0].emits: found an unknown key, allowed: deleted, emit, error_path, "),
         (
             changed("token: ", "tokn: x, token: "),
             "4: source.auth.tokn: found an unknown key, allowed: token, type",
@@ -100,6 +100,22 @@ def test_every_option_can_be_set():
         (
             GOOD + "  - { name: posts, paginator: { type: single_page } }\n",
             "5: streams: found two streams named 'posts', allowed: one name for one stream",
+        ),
+        (
+            changed("    primary_key: id\n", "    ignore_changes: [views]\n"),
+            "6: streams[0]: found ignore_changes without a primary_key, allowed: beside one",
+        ),
+        (
+            changed("    primary_key: id\n", "    deleted: { path: gone }\n"),
+            "6: streams[0]: found deleted without a primary_key, allowed: beside one",
+        ),
+        (
+            GOOD + "    ignore_changes: [a..b]\n",
+            "12: streams[0].ignore_changes[0]: found 'a..b', allowed: names of fields with dots between them, ",
+        ),
+        (
+            GOOD + "    deleted: { value: x }\n",
+            "12: streams[0].deleted.path: found nothing, allowed: this key must be ",
         ),
         # what is missing
         (changed("pipeline: social\n", ""), "1: pipeline: found nothing, allowed: this key must be there"),
