@@ -5,7 +5,7 @@
     3 budget       not yet time? later
     4 user         paused, no credential: park with the reason, nobody else is disturbed
     5 fetch        one page, this user's own credential, this user's own client
-    6 records      those this user does not have yet
+    6 records      those this user does not have yet, transformed
     7 commit       page, dedupe index and checkpoint in one transaction, If-Match
     8 continue     the next wake-up; delivery, if enough is staged
 
@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
 from processors.records import Sifted, compressed, output_lines, sift
+from processors.transforms import transformed
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint, Standing
@@ -140,7 +141,8 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
     if page.cursor is not None:
         guard = guard.advance(before.next_seq, before.cursor, page.cursor)
     sifted = sift(page.records, work.stream, await cache.seen(before, services.checkpoints))
-    lines = output_lines(sifted.kept, before, now, sifted.deleted)
+    shown = transformed(sifted.kept, work.stream, work.scopes)
+    lines = output_lines(shown, before, now, sifted.deleted)
     after = before.committed(
         now,
         page.cursor,

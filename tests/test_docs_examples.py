@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,14 +12,17 @@ from urllib.parse import urlsplit
 import pytest
 
 from devtools.cli.users_file import read_users
+from processors.json_text import written
+from processors.transforms import transformed
 from shared.adapters.source_http import MAX_INFLATED, MAX_RATIO, MAX_WIRE
 from shared.errors import InvalidPipeline, SourceError
+from shared.pipeline import numbers
 from shared.pipeline.auth import attachment, with_query
 from shared.pipeline.loader import load_text
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import page_request
 from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
-from shared.pipeline.spec import Auth, Paginator, Pipeline
+from shared.pipeline.spec import Auth, Paginator, Pipeline, Transform
 from shared.pipeline.spec.places import models
 from tests import markdown
 
@@ -114,8 +118,17 @@ def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
     assert {name.lower(): value for name, value in attached.headers} == asked.headers
 
 
-def test_every_paginator_and_way_of_authentication_has_an_example():
-    shown = {block.heading for block in [*examples(Paginator), *examples(Auth)]}
+@pytest.mark.parametrize("example", examples(Transform), ids=lambda example: example.heading)
+def test_a_transform_makes_of_a_record_what_its_example_shows(example: markdown.Block):
+    described = f"{ORDERS}  transforms:\n{textwrap.indent(example.text, '    ')}"
+    stream = load_text(f"{SOURCE}{NO_AUTH}streams:\n{described}", "example.yaml").streams[0]
+    before, after = BLOCKS[BLOCKS.index(example) + 1].text.splitlines()
+    record = json.loads(before, parse_float=numbers.number)
+    assert [written(each) for each in transformed([record], stream, SCOPES)] == [after]
+
+
+def test_every_paginator_way_of_authentication_and_transform_has_an_example():
+    shown = {block.heading for union in (Paginator, Auth, Transform) for block in examples(union)}
     assert shown == models().keys() - {"source", "streams", "deleted"}
 
 

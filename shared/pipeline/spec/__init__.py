@@ -18,6 +18,7 @@ from shared.pipeline.spec.paginators import (
 from shared.pipeline.spec.pipeline import Pipeline
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
+from shared.pipeline.spec.transforms import Drop, Redact, Rename, Select, Transform
 
 __all__ = [
     "PLACEHOLDER",
@@ -26,6 +27,7 @@ __all__ = [
     "Bearer",
     "Cursor",
     "Deleted",
+    "Drop",
     "HeaderLink",
     "HeadersAuth",
     "HttpBasic",
@@ -35,8 +37,12 @@ __all__ = [
     "PageNumber",
     "Paginator",
     "Pipeline",
+    "Redact",
+    "Rename",
+    "Select",
     "SinglePage",
     "Source",
     "Spec",
     "Stream",
+    "Transform",
 ]

@@ -8,6 +8,7 @@ from shared.pipeline.spec.field_path import FieldPath
 from shared.pipeline.spec.fields import JsonPath, Name, QueryValue, Spec, Template
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.paginators import Paginator
+from shared.pipeline.spec.transforms import Transform
 
 
 class Stream(Spec):
@@ -17,6 +18,7 @@ class Stream(Spec):
     records comparable, within a run and with what the user already has; `emit` says which of them are kept:
     `changed` (new, or with other content than last time), `new` (key never seen), `all` (everything once a run).
     Fields of `ignore_changes` are no part of the content; `deleted` says how a record tells that it is gone.
+    `transforms` are done with what is kept.
     """
 
     name: Name
@@ -28,6 +30,7 @@ class Stream(Spec):
     emit: Literal["changed", "new", "all"] = "changed"
     ignore_changes: tuple[FieldPath, ...] = ()
     deleted: Deleted | None = None
+    transforms: tuple[Transform, ...] = ()
     paginator: Paginator
     error_path: JsonPath | None = None
     max_pages: int = Field(100_000, ge=1, strict=True)

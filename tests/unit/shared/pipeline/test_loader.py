@@ -48,6 +48,14 @@ def test_a_pipeline_is_read_with_its_defaults():
     assert pipeline.stream("likes") is None
 
 
+def test_a_salt_names_what_every_user_must_bring():
+    salt = "{credentials.salt}{params.pepper}"
+    options = f'    transforms: [{{ type: redact, fields: [a], method: hash, salt: "{salt}" }}]\n'
+    pipeline = load_text(GOOD + options, "social.yaml")
+    assert pipeline.credentials == {"token", "salt"}
+    assert pipeline.params == {"pepper"}
+
+
 def test_every_option_can_be_set():
     pipeline = load_text(
         """
@@ -116,6 +124,30 @@ def test_every_option_can_be_set():
         (
             GOOD + "    deleted: { value: x }\n",
             "12: streams[0].deleted.path: found nothing, allowed: this key must be ",
+        ),
+        (
+            GOOD + "    transforms: [{ type: redact, fields: [a], method: hash }]\n",
+            "12: streams[0].transforms[0]: found no salt with the method hash, allowed: a salt with hash, none ",
+        ),
+        (
+            GOOD + "    transforms: [{ type: redact, fields: [a], salt: x }]\n",
+            "12: streams[0].transforms[0]: found a salt with the method mask, allowed: a salt with hash, none ",
+        ),
+        (
+            GOOD + "    transforms: [{ type: rename, fields: { a: c, b: c.d } }]\n",
+            "12: streams[0].transforms[0].fields: found 'c.d' in the place of another field, allowed: a place ",
+        ),
+        (
+            GOOD + "    transforms: [{ type: rename, fields: { a: b. } }]\n",
+            "12: streams[0].transforms[0].fields.a: found 'b.', allowed: names of fields with dots between them, ",
+        ),
+        (
+            GOOD + "    transforms: [{ type: select, fields: [] }]\n",
+            "12: streams[0].transforms[0].fields: found an empty list, allowed: at least 1",
+        ),
+        (
+            GOOD + "    transforms: [{ type: hide, fields: [a] }]\n",
+            "12: streams[0].transforms[0]: found 'hide', allowed: 'select', 'drop', 'rename', 'redact'",
         ),
         # what is missing
         (changed("pipeline: social\n", ""), "1: pipeline: found nothing, allowed: this key must be there"),
