@@ -27,10 +27,11 @@ from shared.errors import Conflict, CursorLoop, InvalidCredential, MalformedMess
 from shared.log import redacted, remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
-from shared.pipeline.auth import attachment, secrets_of, without_secrets
-from shared.pipeline.requests import page_request, resolved
-from shared.pipeline.responses import Page, read_page
-from shared.pipeline.spec import HeaderLink, JsonLink, Pipeline, Stream
+from shared.pipeline.auth import attachment, secrets_of, without_secret_inside, without_secrets
+from shared.pipeline.extraction import extracted
+from shared.pipeline.requests import PageRequest, page_request, resolved
+from shared.pipeline.responses import Page, Response, read_page, succeeded
+from shared.pipeline.spec import Custom, HeaderLink, JsonLink, Pipeline, Stream
 from shared.pipeline.templates import Scopes
 from shared.retries import next_wait
 from shared.runs import LONGEST_ERROR, park, postpone, send_current, write_and_send
@@ -169,13 +170,33 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
 async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     """The page at the checkpoint's cursor, and when it was had."""
     request = page_request(work.pipeline, work.stream, work.checkpoint.cursor, work.scopes)
+    if work.stream.extractor is not None:
+        return await _extracted(work, work.stream.extractor, request, services), services.now()
     response = await services.source.fetch(work.user.id, request, attachment(work.pipeline, work.scopes))
     now = services.now()
     page = read_page(work.stream, work.checkpoint.cursor, response, now)
+    if isinstance(work.stream.paginator, Custom):
+        return _without_secret(work, page), now
     if page.cursor is not None and isinstance(work.stream.paginator, JsonLink | HeaderLink):
         link = resolved(request.url, page.cursor)
         page = replace(page, cursor=without_secrets(link, secrets_of(work.pipeline, work.user.credentials)))
     return page, now
+
+
+async def _extracted(work: Work, extractor: Custom, first: PageRequest, services: Services) -> Page:
+    attached = attachment(work.pipeline, work.scopes)
+
+    async def fetch(request: PageRequest) -> Response:
+        response = await services.source.fetch(work.user.id, request, attached)
+        return succeeded(work.stream, response, services.now())
+
+    page = await extracted(extractor, first, work.checkpoint.cursor, fetch)
+    return _without_secret(work, page)
+
+
+def _without_secret(work: Work, page: Page) -> Page:
+    secrets = secrets_of(work.pipeline, work.user.credentials)
+    return replace(page, cursor=without_secret_inside(page.cursor, secrets))
 
 
 def _check_bounds(checkpoint: Checkpoint, stream: Stream) -> None:

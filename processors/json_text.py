@@ -36,6 +36,8 @@ def _text(value: Any, *, compared: bool) -> str:
         return text
     except ValueError:
         raise MalformedResponse("found a number like 1e999, allowed: numbers that fit 64-bit floats") from None
+    except TypeError:  # no source can send it, a class of somebody's can make it
+        raise MalformedResponse("found a value that JSON does not have, allowed: what JSON has") from None
     except RecursionError:
         raise MalformedResponse("found a record that is nested too deep") from None
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from processors.field_paths import Change, Record, changed, moved, only, without
 from processors.json_text import compared
-from shared.pipeline.spec import Drop, Redact, Rename, Select, Stream, Transform
+from shared.pipeline.extraction import transformed_by
+from shared.pipeline.spec import Custom, Drop, Redact, Rename, Select, Stream, Transform
 from shared.pipeline.templates import Scopes, render
 
 MASK = "***"
@@ -37,6 +38,8 @@ def _after(transform: Transform, records: list[Record], scopes: Scopes) -> list[
         case Redact(fields=paths):
             change = _redaction(transform, scopes)
             return [changed(record, paths, change) for record in records]
+        case Custom() as custom:
+            return list(map(transformed_by(custom, lambda template: render(template, scopes)), records))
 
 
 def _redaction(redact: Redact, scopes: Scopes) -> Change:

@@ -24,7 +24,7 @@ from processors.dead_letters import POLICY as DEAD_LETTERS
 from processors.dead_letters import Replay
 from shared.errors import ErrorKind
 from shared.pipeline.spec import Pipeline, Spec
-from shared.pipeline.spec.places import models
+from shared.pipeline.spec.places import models, written_fields
 from shared.retries import POLICY as RETRIES
 from shared.services import TABLES
 from shared.settings import Settings
@@ -166,8 +166,8 @@ def test_every_option_of_pipeline_files_is_documented(heading: str, model: type[
     """Each with its default, and with the values to choose from where there are such."""
     documented = markdown.table(PIPELINES, heading)
     rows = dict(zip(map(unquoted, documented.column("option")), documented.rows, strict=True))
-    assert rows.keys() == model.model_fields.keys()
-    for name, field in model.model_fields.items():
+    assert rows.keys() == written_fields(model).keys()
+    for name, field in written_fields(model).items():
         assert rows[name][documented.columns.index("default")] == _default(field), name
         kind = rows[name][documented.columns.index("type")]
         assert all(f"`{choice}`" in kind for choice in _choices(field)), name

@@ -18,7 +18,8 @@ from shared.adapters.source_http import MAX_INFLATED, MAX_RATIO, MAX_WIRE
 from shared.errors import InvalidPipeline, SourceError
 from shared.pipeline import numbers
 from shared.pipeline.auth import attachment, with_query
-from shared.pipeline.loader import load_text
+from shared.pipeline.extensions import METHODS
+from shared.pipeline.loader import load_file, load_text
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import page_request
 from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
@@ -61,7 +62,7 @@ class Message:
 
 def examples(union: Any) -> list[markdown.Block]:
     """The `yaml` blocks of the models of one union, each under its own heading."""
-    types = {name for name, model in models().items() if model in get_args(get_args(union)[0])}
+    types = {name for name, model in models().items() if model in get_args(get_args(union)[0])} - {"custom"}
     return [block for block in BLOCKS if block.language == "yaml" and block.heading in types]
 
 
@@ -104,7 +105,9 @@ STREAMS_SHOWN = [block for block in BLOCKS if block.language == "yaml" and block
 
 
 @pytest.mark.parametrize("example", STREAMS_SHOWN, ids=lambda example: example.heading)
-def test_a_stream_that_is_shown_loads(example: markdown.Block):
+def test_a_stream_that_is_shown_loads(example: markdown.Block, monkeypatch: pytest.MonkeyPatch):
+    """One names a class of the example that `docs/extending.md` explains."""
+    monkeypatch.syspath_prepend(ROOT / "examples" / "weather")
     assert load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml").streams
 
 
@@ -129,7 +132,7 @@ def test_a_transform_makes_of_a_record_what_its_example_shows(example: markdown.
 
 def test_every_paginator_way_of_authentication_and_transform_has_an_example():
     shown = {block.heading for union in (Paginator, Auth, Transform) for block in examples(union)}
-    assert shown == models().keys() - {"source", "streams", "deleted"}
+    assert shown == models().keys() - {"source", "streams", "deleted", "custom"}
 
 
 @pytest.mark.parametrize("row", markdown.table(PIPELINES, "What a response means").rows, ids=" ".join)
@@ -143,6 +146,31 @@ def test_a_response_means_what_the_table_says(row: list[str]):
     except SourceError as error:
         found = str(error.kind)
     assert found == meaning
+
+
+def test_the_classes_and_errors_that_are_shown_are_those_of_the_example():
+    """Code word by word; each error by the mistake that makes it."""
+    page, example = (ROOT / "docs" / "extending.md").read_text(), ROOT / "examples" / "weather"
+    code = (example / "weather.py").read_text()
+    for block in (block for block in markdown.blocks(page) if block.language == "python"):
+        lines = [line.strip() for line in block.text.splitlines() if line.strip()]
+        assert "\n".join(lines) in "\n".join(line.strip() for line in code.splitlines() if line.strip())
+    (errors,) = (block.text.splitlines() for block in markdown.blocks(page) if block.language == "text")
+    file = example / "pipelines" / "weather.yaml"
+    assert load_file(file).streams
+    right = file.read_text()
+    for wrong, error in zip(
+        (("weather:RowRanges", "weather:RowRange"), ("rows: 2", "rows: 2, row: 2")), errors, strict=True
+    ):
+        with pytest.raises(InvalidPipeline) as caught:
+            load_text(right.replace(*wrong), "weather.yaml")
+        assert str(caught.value) == error
+
+
+def test_the_methods_that_a_class_must_have_are_documented():
+    rows = markdown.table((ROOT / "docs" / "extending.md").read_text(), "Name it", 1).rows
+    documented = {group: tuple(markdown.code(methods)) for _, group, _, methods in rows}
+    assert documented == {f"`headframe.{kind}`": methods for kind, methods in METHODS.items()}
 
 
 def test_the_limits_are_those_of_the_code():
@@ -176,12 +204,12 @@ def test_a_pipeline_file_that_is_shown_loads_and_has_what_its_users_bring(page: 
     read_users(file).require([pipeline])
 
 
-KEPT = sorted([*ROOT.glob("examples/*"), *ROOT.glob("pipelines/*")])
+KEPT = sorted(file for folder in ("examples", "pipelines") for file in (ROOT / folder).rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.name)
 def test_a_pipeline_file_that_is_kept_loads(file: Path):
-    assert load_text(file.read_text(), file.name).streams
+    assert load_file(file).streams
 
 
 def test_the_log_line_that_is_shown_has_the_keys_that_are_documented():

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from shared.errors import MalformedResponse
 from shared.pipeline.json_path import found_at
-from shared.pipeline.spec import Cursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage, Stream
+from shared.pipeline.spec import Cursor, Custom, HeaderLink, JsonLink, Offset, PageNumber, SinglePage, Stream
 
 MAX_CURSOR = 16_384
 """Characters; a table property holds twice as many."""
@@ -21,10 +21,10 @@ def next_cursor(stream: Stream, cursor: str | None, body: Any, headers: dict[str
     """The cursor behind a page of `count` records, or None at the end.
 
     A short page is never by itself the end. Raises MalformedResponse when the source names a cursor that is no
-    text or number, or a longer one than can be stored.
+    text or number, or a longer one than can be stored. A custom paginator is asked where the whole page is known.
     """
     match stream.paginator:
-        case SinglePage():
+        case SinglePage() | Custom():
             return None
         case JsonLink(next_url_path=path):
             found = _as_link(_as_cursor(found_at(path, body), path))
@@ -40,6 +40,15 @@ def next_cursor(stream: Stream, cursor: str | None, body: Any, headers: dict[str
         case Offset(base_offset=base, total_path=total):
             offset = (base if cursor is None else int(cursor)) + count
             found = _counted(offset, offset - base, total, body, count)
+    return _not_too_long(found)
+
+
+def storable(value: Any, place: str) -> str | None:
+    """What was named as a cursor at `place`, as it is stored. Raises MalformedResponse."""
+    return _not_too_long(_as_cursor(value, place))
+
+
+def _not_too_long(found: str | None) -> str | None:
     if found is not None and len(found) > MAX_CURSOR:
         raise MalformedResponse(f"found a cursor of {len(found)} characters, allowed: {MAX_CURSOR}")
     return found

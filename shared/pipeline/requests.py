@@ -1,11 +1,13 @@
 """What to ask a source for one page. Pure: the credential is attached later, inside the transport."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from shared.errors import RequestRejected
+from shared.pipeline.extensions import extension, guarded, required
 from shared.pipeline.spec import (
     Cursor,
+    Custom,
     HeaderLink,
     JsonLink,
     Offset,
@@ -34,10 +36,19 @@ def page_request(pipeline: Pipeline, stream: Stream, cursor: str | None, scopes:
     origins = frozenset({origin_of(base), *map(origin_of, pipeline.source.allowed_origins)})
     first = _with_query(_joined(base, stream, scopes), _query(stream, scopes))
     url = _at_cursor(first, stream, cursor)
-    if origin_of(url) not in origins:
-        raise RequestRejected(f"the next link leads to {origin_of(url)}, allowed: {', '.join(sorted(origins))}")
     templates = {**pipeline.source.headers, **stream.headers}
-    return PageRequest(url, {name: render(value, scopes) for name, value in templates.items()}, origins)
+    request = PageRequest(url, {name: render(value, scopes) for name, value in templates.items()}, origins)
+    if isinstance(stream.paginator, Custom):
+        request = _customised(stream.paginator, request, cursor)
+    if origin_of(request.url) not in origins:
+        raise RequestRejected(f"the next link leads to {origin_of(request.url)}, allowed: {', '.join(sorted(origins))}")
+    return request
+
+
+def _customised(custom: Custom, first: PageRequest, cursor: str | None) -> PageRequest:
+    with guarded(custom):
+        found: PageRequest = required(custom, extension("paginators", custom).request(first, cursor), PageRequest)
+    return replace(found, origins=first.origins)
 
 
 def resolved(base: str, link: str) -> str:
@@ -95,7 +106,7 @@ def _at_cursor(first: str, stream: Stream, cursor: str | None) -> str:
             return _with_query(first, {param: str(base) if cursor is None else cursor})
         case Offset(offset_param=param, base_offset=base):
             return _with_query(first, {param: str(base) if cursor is None else cursor})
-        case SinglePage():
+        case SinglePage() | Custom():
             return first
 
 

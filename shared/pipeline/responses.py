@@ -15,10 +15,11 @@ from shared.errors import (
     SourceError,
     TemporaryFailure,
 )
+from shared.pipeline.extensions import PageSeen, extension, guarded
 from shared.pipeline.json_path import found_at
 from shared.pipeline.numbers import number
-from shared.pipeline.pagination import next_cursor
-from shared.pipeline.spec import Stream
+from shared.pipeline.pagination import next_cursor, storable
+from shared.pipeline.spec import Custom, Stream
 
 MAX_WAIT = 6 * 3600.0
 """Seconds; a source that asks for more is asked again after this."""
@@ -54,13 +55,25 @@ class Page:
 def read_page(stream: Stream, cursor: str | None, response: Response, now: datetime) -> Page:
     """Raises a SourceError that says what to do next; a broken body is never half-read."""
     headers = dict(response.headers)
-    if not 200 <= response.status < 300:
-        raise _failure(response, stream, now)
-    body = _parsed(response)
+    body = _parsed(succeeded(stream, response, now))
     if error := _error_inside(body, stream):
         raise _classified(response, error, now)
     records = _records(body, stream)
+    if isinstance(stream.paginator, Custom):
+        return Page(records, _customised(stream.paginator, PageSeen(cursor, body, headers, records)))
     return Page(records, next_cursor(stream, cursor, body, headers, len(records)))
+
+
+def succeeded(stream: Stream, response: Response, now: datetime) -> Response:
+    """The response, if its status is from 200 to 299. Raises the SourceError that another one means."""
+    if not 200 <= response.status < 300:
+        raise _failure(response, stream, now)
+    return response
+
+
+def _customised(custom: Custom, page: PageSeen) -> str | None:
+    with guarded(custom):
+        return storable(extension("paginators", custom).next_cursor(page), custom.class_name)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -166,7 +179,11 @@ def _as_error(found: Any) -> Record:
 
 def _records(body: Any, stream: Stream) -> list[Record]:
     found = body if stream.records is None else found_at(stream.records, body)
-    where = stream.records or "body"
+    return as_records(found, stream.records or "body")
+
+
+def as_records(found: Any, where: str) -> list[Record]:
+    """What was found as records at `where`. Raises MalformedResponse for no list, and for too long a one."""
     if not isinstance(found, list):
         raise MalformedResponse(f"{where}: found {type(found).__name__}, allowed: a list of records")
     if len(found) > MAX_RECORDS:

@@ -4,6 +4,7 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 """
 
 from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.fields import PLACEHOLDER, Spec
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.paginators import (
@@ -26,6 +27,7 @@ __all__ = [
     "Auth",
     "Bearer",
     "Cursor",
+    "Custom",
     "Deleted",
     "Drop",
     "HeaderLink",

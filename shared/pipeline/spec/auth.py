@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.fields import SecretTemplate, Spec
 
 
@@ -44,4 +45,4 @@ class NoAuth(Spec):
     type: Literal["none"]
 
 
-Auth = Annotated[Bearer | ApiKey | HttpBasic | HeadersAuth | NoAuth, Field(discriminator="type")]
+Auth = Annotated[Bearer | ApiKey | HttpBasic | HeadersAuth | NoAuth | Custom, Field(discriminator="type")]

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.fields import JsonPath, Spec
 
 
@@ -60,4 +61,6 @@ class Offset(Spec):
     total_path: JsonPath | None = None
 
 
-Paginator = Annotated[SinglePage | JsonLink | HeaderLink | Cursor | PageNumber | Offset, Field(discriminator="type")]
+Paginator = Annotated[
+    SinglePage | JsonLink | HeaderLink | Cursor | PageNumber | Offset | Custom, Field(discriminator="type")
+]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from shared.pipeline.spec.fields import Spec
 from shared.pipeline.spec.pipeline import Pipeline
@@ -19,7 +20,12 @@ def in_file(location: Sequence[str | int]) -> Location:
 def keys_at(location: Sequence[str | int]) -> list[str]:
     """The keys that are allowed beside the last step of `location`, which is pydantic's."""
     inside = [kind for _, kind, _ in _walk(location) if _is_model(kind)]
-    return sorted((inside[-1] if inside else Pipeline).model_fields)
+    return sorted(written_fields(inside[-1] if inside else Pipeline))
+
+
+def written_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the name that a file gives them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def models() -> dict[str, type[Spec]]:
@@ -55,7 +61,7 @@ def _followed(kind: Any, step: str | int) -> tuple[Any, bool]:
         return next((member for member in members if step in (_tag(member), _name(member))), Any), False
     only: Any = members[0] if members else Any
     if _is_model(only):
-        field = only.model_fields.get(str(step))
+        field = written_fields(only).get(str(step))
         return (field.annotation if field else Any), True
     if get_origin(only) in (tuple, list):
         return get_args(only)[0], isinstance(step, int)

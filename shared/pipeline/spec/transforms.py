@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.field_path import FieldPath, steps
 from shared.pipeline.spec.fields import SecretTemplate, Spec
 
@@ -60,4 +61,4 @@ class Redact(Spec):
         return self
 
 
-Transform = Annotated[Select | Drop | Rename | Redact, Field(discriminator="type")]
+Transform = Annotated[Select | Drop | Rename | Redact | Custom, Field(discriminator="type")]
