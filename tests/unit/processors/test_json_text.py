@@ -61,8 +61,8 @@ def test_a_text_that_looks_like_a_number_is_a_text():
 
 
 def test_neither_order_nor_spelling_is_a_difference():
-    assert compared(parsed('{"a": 1.10, "b": {"x": 1e2, "y": 2}}')) == compared(
-        parsed('{"b": {"y": 2, "x": 100.0}, "a": 1.1}')
+    assert compared(parsed('{"b": {"y": 2, "x": 1e2}, "a": 1.10}')) == compared(
+        parsed('{"a": 1.1, "b": {"x": 100.0, "y": 2}}')
     )
 
 

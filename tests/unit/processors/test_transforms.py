@@ -38,6 +38,7 @@ def after(record: dict[str, Any], *transforms: dict[str, object], scopes: Any = 
         (["lines.sku"], {"lines": [{"sku": "x"}, {"sku": "y"}]}),
         (["lines.price", "lines.sku"], {"lines": [{"sku": "x", "price": 1}, {"sku": "y"}]}),
         (["who.name", "who"], {"who": ORDER["who"]}),
+        (["who", "who.name"], {"who": ORDER["who"]}),
         (["id.deeper", "nothing"], {}),
     ],
 )

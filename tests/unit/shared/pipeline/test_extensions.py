@@ -68,7 +68,8 @@ class Astray(Marks):
     """Leads elsewhere, and says that it may."""
 
     def request(self, first: PageRequest, cursor: str | None) -> PageRequest:
-        return replace(first, url="https://evil.example.com/", origins=frozenset({"https://evil.example.com:443"}))
+        url = first.url if cursor is None else "https://evil.example.com/"
+        return replace(first, url=url, origins=frozenset({"https://evil.example.com:443"}))
 
 
 class Half:
@@ -250,8 +251,10 @@ class TestFinding:
 
     def test_it_hides_no_module_of_anybody(self, folder: Path):
         """A folder may hold a file called like one of ours."""
-        (folder / "json.py").write_text("raise AssertionError('imported')")
-        (folder / "marks_that_read.py").write_text(f"import json\nfrom {HERE} import Marks\nclass Mine(Marks): ...\n")
+        (folder / "colorsys.py").write_text("raise AssertionError('imported')")
+        (folder / "marks_that_read.py").write_text(
+            f"import colorsys\nfrom {HERE} import Marks\nclass Mine(Marks): ...\n"
+        )
         assert self.load(folder, "marks_that_read:Mine").streams
 
     @pytest.mark.parametrize(("code", "said"), [("1/0", "ZeroDivisionError: "), ("(", "SyntaxError: ")])
@@ -286,6 +289,8 @@ class TestPaginator:
         pipeline = loaded(f"{HERE}:Astray")
         with pytest.raises(RequestRejected, match=r"the next link leads to https://evil\.example\.com:443, allowed: "):
             page_request(pipeline, pipeline.streams[0], "7", SCOPES)
+        request = page_request(pipeline, pipeline.streams[0], None, SCOPES)
+        assert request.origins == {"https://api.example.com:443"}
 
     def test_its_mistakes_are_pages_that_can_not_be_read(self):
         """Here there is no `next` in the body."""
