@@ -5,7 +5,7 @@
     3 budget       not yet time? later
     4 user         paused, no credential: park with the reason, nobody else is disturbed. No token: get one
     5 fetch        one page, this user's own credential, this user's own client
-    6 records      those this user does not have yet
+    6 records      those this user does not have yet, transformed
     7 commit       page, dedupe index and checkpoint in one transaction, If-Match
     8 continue     the next wake-up; delivery, if enough is staged
 
@@ -24,6 +24,7 @@ from miners.work import Work
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
 from processors.records import SeenKeys, Sifted, compressed, contradicts, learn, output_lines, sift, writable
+from processors.transforms import transformed
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.checkpoint import WHOLE, Checkpoint, Standing
 from shared.errors import (
@@ -36,12 +37,13 @@ from shared.errors import (
 from shared.log import remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
-from shared.pipeline.auth import attachment, secrets_of, without_secrets
+from shared.pipeline.auth import attachment, secrets_of, without_secret_inside, without_secrets
+from shared.pipeline.extraction import extracted
 from shared.pipeline.marks import is_before, later
 from shared.pipeline.pagination import decoded_query, encoded_query
-from shared.pipeline.requests import page_request, resolved
-from shared.pipeline.responses import Page, read_page
-from shared.pipeline.spec import HeaderLink, JsonLink, NextQuery, Stream
+from shared.pipeline.requests import PageRequest, page_request, resolved
+from shared.pipeline.responses import Page, Response, read_page, succeeded
+from shared.pipeline.spec import Custom, HeaderLink, JsonLink, NextQuery, Stream
 from shared.pipeline.watermarks import highest_of, marks_of
 from shared.runs import park, postpone, send_current
 from shared.services import Services
@@ -163,7 +165,7 @@ async def _settle(work: Work, page: Page, skipped: int, now: datetime, services:
     guard = before.guard
     if page.cursor is not None:
         guard = guard.advance(before.next_seq, before.cursor, page.cursor)
-    lines = output_lines(sifted.kept, before, now)
+    lines = output_lines(transformed(sifted.kept, work.stream, work.scopes), before, now, sifted.deleted)
     after = before.committed(
         now,
         page.cursor,
@@ -217,25 +219,41 @@ async def _learned_since(before: Checkpoint, ledger: Checkpoint, services: Servi
 async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     """The page at the checkpoint's cursor, and when it was had."""
     request = page_request(work.pipeline, work.stream, work.checkpoint.cursor, work.scopes)
+    if work.stream.extractor is not None:
+        return await _extracted(work, work.stream.extractor, request, services), services.now()
     response = await services.source.fetch(work.user.id, request, attachment(work.pipeline, work.scopes))
     now = services.now()
     page = read_page(work.stream, work.checkpoint.cursor, response, now, work.pipeline.source.responses)
-    if page.cursor is not None:
-        secrets = [work.access.token, *secrets_of(work.pipeline, work.user.credentials)]
-        page = replace(page, cursor=_storable(page.cursor, work.stream, request.url, secrets))
-    return page, now
+    return replace(page, cursor=_storable(page.cursor, work, request.url)), now
 
 
-def _storable(cursor: str, stream: Stream, url: str, secrets: list[str]) -> str:
+def _storable(cursor: str | None, work: Work, url: str) -> str | None:
     """The cursor as it is kept: a link is made absolute, and what repeats the credential is taken out."""
-    match stream.paginator:
+    if cursor is None:
+        return None
+    secrets = [work.access.token, *secrets_of(work.pipeline, work.user.credentials)]
+    match work.stream.paginator:
         case JsonLink() | HeaderLink():
             return without_secrets(resolved(url, cursor), secrets)
         case NextQuery():
             query = decoded_query(cursor)
             return encoded_query({name: value for name, value in query.items() if value not in secrets})
+        case Custom():
+            return without_secret_inside(cursor, secrets)
         case _:
             return cursor
+
+
+async def _extracted(work: Work, extractor: Custom, first: PageRequest, services: Services) -> Page:
+    attached = attachment(work.pipeline, work.scopes)
+
+    async def fetch(request: PageRequest) -> Response:
+        response = await services.source.fetch(work.user.id, request, attached)
+        return succeeded(work.stream, response, services.now(), work.pipeline.source.responses)
+
+    page = await extracted(extractor, first, work.checkpoint.cursor, fetch)
+    secrets = [work.access.token, *secrets_of(work.pipeline, work.user.credentials)]
+    return replace(page, cursor=without_secret_inside(page.cursor, secrets))
 
 
 def _without_broken(page: Page, work: Work) -> tuple[Page, int]:

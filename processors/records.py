@@ -3,12 +3,15 @@
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import zstandard
 
+from processors.field_paths import without
+from processors.json_text import compared, written
 from shared.checkpoint import Checkpoint
 from shared.errors import MalformedResponse
 from shared.pipeline.json_path import found_at
@@ -19,8 +22,11 @@ KEY_BYTES = 12
 CONTENT_BYTES = 8
 ENTRY_BYTES = KEY_BYTES + CONTENT_BYTES
 
-OURS = re.compile(r"_+(user|run|page|mined_at)")
-"""Every output line has these fields, with one underscore, besides the record's own."""
+TOMBSTONE = b"\0deleted"
+"""Stands in the index for the content of a record that says it is deleted."""
+
+OURS = re.compile(r"_+(user|run|page|mined_at|deleted)")
+"""Every output line has these fields, with one underscore, besides the record's own; `_deleted` where it is true."""
 
 SeenKeys = dict[bytes, bytes]
 """Hash of a primary key → hash of the content last kept under it."""
@@ -28,11 +34,15 @@ SeenKeys = dict[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """The records to keep, how many were not, and what the dedupe index learns."""
+    """The records to keep, how many were not, and what the dedupe index learns.
+
+    `deleted` are the places in `kept` of those that say they are deleted.
+    """
 
     kept: list[Record]
     duplicates: int
     learned: bytes
+    deleted: frozenset[int] = frozenset()
 
 
 def sift(records: list[Record], stream: Stream, seen: SeenKeys) -> Sifted:
@@ -43,25 +53,33 @@ def sift(records: list[Record], stream: Stream, seen: SeenKeys) -> Sifted:
     if not stream.primary_key:
         return Sifted(records, 0, b"")
     kept: list[Record] = []
+    deleted: set[int] = set()
     learned: SeenKeys = {}
     for record in records:
+        is_deleted = _is_deleted(record, stream)
         key = _key_hash(record, stream.primary_key)
-        if key is None:
-            kept.append(record)
-            continue
-        content = _content_hash(record)
-        known = learned.get(key) or seen.get(key)
-        if known is None or (known != content and stream.emit != "new"):
-            kept.append(record)
+        if key is not None:
+            content = _content_of(record, stream)
+            if not _is_wanted(content, learned.get(key) or seen.get(key), stream):
+                continue
             learned[key] = content
-    return Sifted(kept, len(records) - len(kept), b"".join(key + content for key, content in learned.items()))
+        if is_deleted:
+            deleted.add(len(kept))
+        kept.append(record)
+    rows = b"".join(key + content for key, content in learned.items())
+    return Sifted(kept, len(records) - len(kept), rows, frozenset(deleted))
+
+
+def _content_of(record: Record, stream: Stream) -> bytes:
+    """What the index knows of the record besides its key."""
+    return TOMBSTONE if _is_deleted(record, stream) else _content_hash(record, stream.ignore_changes)
 
 
 def contradicts(records: list[Record], stream: Stream, learned: SeenKeys) -> bool:
     """Whether one of these records has been learned with other content: which is the newer one can't be told."""
     for record in records:
         key = _key_hash(record, stream.primary_key) if stream.primary_key else None
-        if key in learned and learned[key] != _content_hash(record):
+        if key in learned and learned[key] != _content_of(record, stream):
             return stream.emit != "new"
     return False
 
@@ -73,7 +91,7 @@ def writable(records: list[Record]) -> list[Record]:
 
 def _is_writable(record: Record) -> bool:
     try:
-        _json(record)
+        written(record)
     except MalformedResponse:
         return False
     return True
@@ -86,8 +104,10 @@ def learn(seen: SeenKeys, rows: bytes) -> None:
         seen[rows[start:middle]] = rows[middle : start + ENTRY_BYTES]
 
 
-def output_lines(records: list[Record], checkpoint: Checkpoint, mined_at: datetime) -> bytes:
-    """JSON Lines of the page that `checkpoint` is waiting for.
+def output_lines(
+    records: list[Record], checkpoint: Checkpoint, mined_at: datetime, deleted: Collection[int] = ()
+) -> bytes:
+    """JSON Lines of the page that `checkpoint` is waiting for. `deleted` are the places of records that are gone.
 
     Pure ASCII, so that any Unicode a source sends, lone surrogates included, survives every reader. A field of the
     source that is called like one of ours, with however many underscores, gets another one in front. Raises
@@ -100,7 +120,9 @@ def output_lines(records: list[Record], checkpoint: Checkpoint, mined_at: dateti
         "_mined_at": mined_at.isoformat(timespec="milliseconds"),
     }
     tail = json.dumps(ours)[1:] + "\n"
-    return "".join(_line(record, tail) for record in records).encode("ascii")
+    of_deleted = json.dumps(ours | {"_deleted": True})[1:] + "\n"
+    lines = (_line(record, of_deleted if place in deleted else tail) for place, record in enumerate(records))
+    return "".join(lines).encode("ascii")
 
 
 def compressed(lines: bytes) -> bytes:
@@ -114,29 +136,31 @@ def decompressed(data: bytes) -> bytes:
 def _line(record: Record, tail: str) -> str:
     if any(OURS.fullmatch(name) for name in record):
         record = {f"_{name}" if OURS.fullmatch(name) else name: value for name, value in record.items()}
-    own = _json(record)
+    own = written(record)
     return f"{own[:-1]}, {tail}" if record else "{" + tail
-
-
-def _json(value: Any, *, sort_keys: bool = False) -> str:
-    try:
-        return json.dumps(value, sort_keys=sort_keys, allow_nan=False)
-    except ValueError:
-        raise MalformedResponse("found a number like 1e999, allowed: numbers that fit 64-bit floats") from None
-    except RecursionError:
-        raise MalformedResponse("found a record that is nested too deep") from None
 
 
 def _key_hash(record: Record, paths: tuple[str, ...]) -> bytes | None:
     parts = [record.get(path) if path.isidentifier() else found_at(path, record) for path in paths]
     if any(part is None for part in parts):
         return None
-    texts = [part if isinstance(part, str) else json.dumps(part, sort_keys=True) for part in parts]
+    texts = [part if isinstance(part, str) else compared(part) for part in parts]
     return _hash(texts, KEY_BYTES)
 
 
-def _content_hash(record: Record) -> bytes:
-    return _hash(_json(record, sort_keys=True), CONTENT_BYTES)
+def _content_hash(record: Record, ignored: tuple[str, ...]) -> bytes:
+    return _hash(compared(without(record, ignored)), CONTENT_BYTES)
+
+
+def _is_deleted(record: Record, stream: Stream) -> bool:
+    return stream.deleted is not None and stream.deleted.is_said_by(found_at(stream.deleted.path, record))
+
+
+def _is_wanted(content: bytes, known: bytes | None, stream: Stream) -> bool:
+    """With `emit: new` a known record is wanted when it goes and when it comes back."""
+    if known is None or known == content:
+        return known is None
+    return stream.emit != "new" or TOMBSTONE in (known, content)
 
 
 def _hash(value: Any, size: int) -> bytes:

@@ -3,6 +3,7 @@
     HeadframeError
     ├── BadInput             ask whoever wrote the file or setting; names it, what was found, what is allowed
     │   ├── InvalidSettings
+    │   ├── InvalidExtension
     │   └── InvalidPipeline
     ├── MalformedMessage     not our wake-up: park it with its bytes
     ├── SourceError          what a source answered, or failed to; carries `kind`
@@ -52,6 +53,14 @@ class BadInput(HeadframeError):
 
 class InvalidSettings(BadInput):
     """A setting is missing or wrong."""
+
+
+class InvalidExtension(BadInput):
+    """A class that a pipeline file names can't be used; `place` is the option in which that is seen."""
+
+    def __init__(self, message: str, *place: str | int):
+        super().__init__(message)
+        self.place = place
 
 
 class InvalidPipeline(BadInput):

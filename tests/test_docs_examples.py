@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from textwrap import indent
 from typing import Any, get_args
@@ -12,16 +13,20 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from devtools.cli.users_file import read_users
+from processors.json_text import written
+from processors.transforms import transformed
 from shared.adapters.source_http import MAX_INFLATED, MAX_RATIO, MAX_WIRE
 from shared.errors import InvalidPipeline, SourceError
+from shared.pipeline import numbers
 from shared.pipeline.auth import attachment, with_query
-from shared.pipeline.loader import load_text
+from shared.pipeline.extensions import METHODS
+from shared.pipeline.loader import load_file, load_text
 from shared.pipeline.oauth2 import LONGEST_TOKEN, read_tokens, token_request
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import PageRequest, page_request
 from shared.pipeline.responses import MAX_RECORDS, Response, read_page
 from shared.pipeline.slices import plan_of
-from shared.pipeline.spec import Auth, OAuth2, OAuth2RefreshToken, Paginator, Pipeline
+from shared.pipeline.spec import Auth, OAuth2, OAuth2RefreshToken, Paginator, Pipeline, Transform
 from shared.pipeline.spec.places import models
 from shared.pipeline.waits import MAX_WAIT
 from shared.pipeline.watermarks import Span, highest_of, span_of, window_scope
@@ -69,7 +74,7 @@ def members(union: Any) -> tuple[Any, ...]:
 
 def examples(union: Any) -> list[markdown.Block]:
     """The `yaml` blocks of the models of one union, each under its own heading."""
-    types = {name for name, model in models().items() if model in members(union)}
+    types = {name for name, model in models().items() if model in members(union)} - {"custom"}
     return [block for block in BLOCKS if block.language == "yaml" and block.heading in types]
 
 
@@ -98,6 +103,14 @@ def target_of(url: str) -> str:
 STREAMS = [block for block in BLOCKS if block.language == "yaml" and block.text.startswith("- name:")]
 
 
+FOLLOWED = [
+    block
+    for block, behind in pairwise(BLOCKS)
+    if block in STREAMS and behind.language == "http" and "incremental" not in block.text
+]
+"""Those whose exchange with the source is shown, but for runs that go on where the last one ended."""
+
+
 def is_what_is_shown(request: PageRequest, asked: Message) -> bool:
     """JSON may be written with other blanks."""
     sent = (request.content or b"").decode()
@@ -107,11 +120,10 @@ def is_what_is_shown(request: PageRequest, asked: Message) -> bool:
     return said == (asked.method, asked.target, asked.headers) and same_body
 
 
-@pytest.mark.parametrize(
-    "example", [each for each in STREAMS if "incremental" not in each.text], ids=lambda example: example.heading
-)
-def test_a_stream_asks_for_its_pages_as_its_example_shows(example: markdown.Block):
+@pytest.mark.parametrize("example", FOLLOWED, ids=lambda example: example.heading)
+def test_a_stream_asks_for_its_pages_as_its_example_shows(example: markdown.Block, monkeypatch: pytest.MonkeyPatch):
     """Each request is what the code asks for after the response before; after the last there is no next page."""
+    monkeypatch.syspath_prepend(ROOT / "examples" / "weather")
     pipeline = load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml")
     shown = messages(example)
     cursor = None
@@ -155,6 +167,13 @@ def _asked_by(example: markdown.Block, window: dict[str, str]) -> str:
     return target_of(page_request(pipeline, pipeline.streams[0], None, {**SCOPES, "window": window}).url)
 
 
+@pytest.mark.parametrize("example", STREAMS, ids=lambda example: example.heading)
+def test_a_stream_that_is_shown_loads(example: markdown.Block, monkeypatch: pytest.MonkeyPatch):
+    """One names a class of the example that `docs/extending.md` explains."""
+    monkeypatch.syspath_prepend(ROOT / "examples" / "weather")
+    assert load_text(f"{SOURCE}{NO_AUTH}streams:\n{example.text}", "example.yaml").streams
+
+
 @pytest.mark.parametrize("example", examples(Auth), ids=lambda example: example.heading)
 def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
     auth = indent(example.text, "  ").lstrip()
@@ -183,10 +202,19 @@ def token_of(pipeline: Pipeline, exchange: list[Message]) -> str:
     return tokens.access_token
 
 
-def test_every_paginator_and_way_of_authentication_has_an_example():
-    shown = {block.heading for block in [*STREAMS, *examples(Auth)]}
-    described = {name for name, model in models().items() if model in members(Paginator) + members(Auth)}
-    assert shown >= described
+@pytest.mark.parametrize("example", examples(Transform), ids=lambda example: example.heading)
+def test_a_transform_makes_of_a_record_what_its_example_shows(example: markdown.Block):
+    described = f"{ORDERS}  transforms:\n{indent(example.text, '    ')}"
+    stream = load_text(f"{SOURCE}{NO_AUTH}streams:\n{described}", "example.yaml").streams[0]
+    before, after = BLOCKS[BLOCKS.index(example) + 1].text.splitlines()
+    record = json.loads(before, parse_float=numbers.number)
+    assert [written(each) for each in transformed([record], stream, SCOPES)] == [after]
+
+
+def test_every_paginator_way_of_authentication_and_transform_has_an_example():
+    shown = {block.heading for block in [*STREAMS, *examples(Auth), *examples(Transform)]}
+    unions = members(Paginator) + members(Auth) + members(Transform)
+    assert shown >= {name for name, model in models().items() if model in unions} - {"custom"}
 
 
 @pytest.mark.parametrize("row", markdown.table(PIPELINES, "Access tokens").rows, ids=" ".join)
@@ -240,6 +268,31 @@ def test_a_response_means_what_the_rules_say(row: list[str]):
         assert (found, f"{wait:g}" if wait else "") == (meaning, seconds)
 
 
+def test_the_classes_and_errors_that_are_shown_are_those_of_the_example():
+    """Code word by word; each error by the mistake that makes it."""
+    page, example = (ROOT / "docs" / "extending.md").read_text(), ROOT / "examples" / "weather"
+    code = (example / "weather.py").read_text()
+    for block in (block for block in markdown.blocks(page) if block.language == "python"):
+        lines = [line.strip() for line in block.text.splitlines() if line.strip()]
+        assert "\n".join(lines) in "\n".join(line.strip() for line in code.splitlines() if line.strip())
+    (errors,) = (block.text.splitlines() for block in markdown.blocks(page) if block.language == "text")
+    file = example / "pipelines" / "weather.yaml"
+    assert load_file(file).streams
+    right = file.read_text()
+    for wrong, error in zip(
+        (("weather:RowRanges", "weather:RowRange"), ("rows: 2", "rows: 2, row: 2")), errors, strict=True
+    ):
+        with pytest.raises(InvalidPipeline) as caught:
+            load_text(right.replace(*wrong), "weather.yaml")
+        assert str(caught.value) == error
+
+
+def test_the_methods_that_a_class_must_have_are_documented():
+    rows = markdown.table((ROOT / "docs" / "extending.md").read_text(), "Name it", 1).rows
+    documented = {group: tuple(markdown.code(methods)) for _, group, _, methods in rows}
+    assert documented == {f"`headframe.{kind}`": methods for kind, methods in METHODS.items()}
+
+
 def test_the_limits_are_those_of_the_code():
     limits = dict(markdown.table(PIPELINES, "Limits").rows)
     mebibyte = 1024 * 1024
@@ -272,12 +325,12 @@ def test_a_pipeline_file_that_is_shown_loads_and_has_what_its_users_bring(page: 
     read_users(file).require([pipeline])
 
 
-KEPT = sorted([*ROOT.glob("examples/*"), *ROOT.glob("pipelines/*")])
+KEPT = sorted(file for folder in ("examples", "pipelines") for file in (ROOT / folder).rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", KEPT, ids=lambda file: file.name)
 def test_a_pipeline_file_that_is_kept_loads(file: Path):
-    assert load_text(file.read_text(), file.name).streams
+    assert load_file(file).streams
 
 
 def test_the_log_line_that_is_shown_has_the_keys_that_are_documented():

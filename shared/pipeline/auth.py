@@ -5,10 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from shared.errors import MalformedResponse
+from shared.log import SHORTEST
+from shared.pipeline.extensions import extension, guarded, required
 from shared.pipeline.spec import (
     PLACEHOLDER,
     ApiKey,
     Bearer,
+    Custom,
     HeadersAuth,
     HttpBasic,
     NoAuth,
@@ -51,6 +55,20 @@ def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
             return Attachment(headers=((name, token),)) if location == "header" else Attachment(query=((name, token),))
         case NoAuth():
             return Attachment()
+        case Custom() as custom:
+            return _customised(custom, scopes)
+
+
+def _customised(custom: Custom, scopes: Scopes) -> Attachment:
+    def fill(template: str) -> str:
+        return render(template, scopes)
+
+    with guarded(custom):
+        auth = extension("auths", custom)
+        headers, query = (required(custom, each(fill), dict) for each in (auth.headers, auth.query))
+        for value in (*headers.values(), *query.values()):
+            required(custom, value, str)
+    return Attachment(tuple(headers.items()), tuple(query.items()))
 
 
 def secrets_of(pipeline: Pipeline, credentials: Mapping[str, str]) -> list[str]:
@@ -66,9 +84,18 @@ def secrets_of(pipeline: Pipeline, credentials: Mapping[str, str]) -> list[str]:
             templates = [secret or "", refresh, *data.values()]
         case NoAuth():
             templates = []
+        case Custom(options=options):
+            templates = [str(options)]
     found = PLACEHOLDER.findall(" ".join(templates))
     names = {name for scope, name in found if scope == "credentials"}
     return [value for name, value in credentials.items() if name in names]
+
+
+def without_secret_inside(cursor: str | None, secrets: Iterable[str]) -> str | None:
+    """A cursor that a class of somebody's made. Raises MalformedResponse where it holds a credential: it is stored."""
+    if cursor is not None and any(secret in cursor for secret in secrets if len(secret) >= SHORTEST):
+        raise MalformedResponse("found a credential in the cursor, allowed: a cursor without")
+    return cursor
 
 
 def without_secrets(url: str, secrets: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """Pipeline files, read into specs. A mistake becomes one line: file, line, path, what was found, what is allowed."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from shared.errors import InvalidPipeline
+from shared.errors import InvalidExtension, InvalidPipeline
+from shared.pipeline.extensions import unusable
 from shared.pipeline.spec import Pipeline
 from shared.pipeline.spec.places import Location, in_file, keys_at
 
@@ -57,7 +59,11 @@ def load_folder(folder: Path) -> dict[str, Pipeline]:
 
 
 def load_file(file: Path) -> Pipeline:
-    """One pipeline. Raises InvalidPipeline, a line per mistake."""
+    """One pipeline. Raises InvalidPipeline, a line per mistake.
+
+    It may name classes of modules that stand in the folder above its own.
+    """
+    _let_import_from(file.resolve().parent.parent)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -83,9 +89,23 @@ def load_text(text: str, name: str) -> Pipeline:
     if not isinstance(data, dict):
         raise InvalidPipeline(f"{name}:1: found {_kind(data)}, allowed: a mapping with pipeline, source, streams")
     try:
-        return Pipeline.model_validate(data)
+        pipeline = Pipeline.model_validate(data)
     except ValidationError as error:
         raise InvalidPipeline("\n".join(_mistakes(name, lines, error.errors()))) from None
+    if refused := [_as_error((*place, *error.place), error) for place, error in unusable(pipeline)]:
+        raise InvalidPipeline("\n".join(_mistakes(name, lines, refused)))
+    return pipeline
+
+
+def _as_error(location: Location, error: InvalidExtension) -> dict[str, Any]:
+    """In the shape of pydantic's."""
+    return {"type": "value_error", "loc": location, "ctx": {"error": error}, "input": None}
+
+
+def _let_import_from(folder: Path) -> None:
+    """Behind everything else, so that no module of the app or of a package is hidden."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 def _note_lines(node: yaml.Node, path: Location, lines: dict[Location, int]) -> list[tuple[int, str]]:

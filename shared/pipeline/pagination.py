@@ -10,6 +10,7 @@ from shared.errors import MalformedResponse
 from shared.pipeline.json_path import found_at, is_same
 from shared.pipeline.spec import (
     Cursor,
+    Custom,
     HeaderLink,
     JsonLink,
     NextQuery,
@@ -35,7 +36,7 @@ def next_cursor(
     """The cursor behind a page of these records, or None at the end. Header names are lower case.
 
     A short page is the end only where the file says so. Raises MalformedResponse when the source names a cursor that
-    is no text or number, or a longer one than can be stored.
+    is no text or number, or a longer one than can be stored. A custom paginator is asked where the whole page is known.
     """
     if _is_last(stream, body, len(records)):
         return None
@@ -62,6 +63,15 @@ def next_cursor(
             found = _counted(offset, offset - base, total, body)
         case _:
             return None
+    return _not_too_long(found)
+
+
+def storable(value: Any, place: str) -> str | None:
+    """What was named as a cursor at `place`, as it is stored. Raises MalformedResponse."""
+    return _not_too_long(_as_cursor(value, place))
+
+
+def _not_too_long(found: str | None) -> str | None:
     if found is not None and len(found) > MAX_CURSOR:
         raise MalformedResponse(f"found a cursor of {len(found)} characters, allowed: {MAX_CURSOR}")
     return found
@@ -74,6 +84,8 @@ def _is_last(stream: Stream, body: Any, count: int) -> bool:
             return True
         case PageNumber(total_path=None, stop_when=()) | Offset(total_path=None, stop_when=()):
             return count == 0
+        case Custom():
+            return False
         case paginator:
             return any(_stops(stop, body, count, stream.asked_for) for stop in paginator.stop_when)
 

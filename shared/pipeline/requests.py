@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from shared.errors import RequestRejected
+from shared.pipeline.extensions import extension, guarded, required
 from shared.pipeline.pagination import decoded_query
 from shared.pipeline.spec import (
     Cursor,
+    Custom,
     HeaderLink,
     JsonLink,
     NextQuery,
@@ -90,9 +92,18 @@ def page_request(pipeline: Pipeline, stream: Stream, cursor: str | None, scopes:
     parts = _first(base, pipeline, stream, scopes)
     _put_span(parts, stream, scopes)
     _put_cursor(parts, stream, cursor)
-    if (origin := origin_of(parts.url)) not in origins:
+    request = PageRequest(parts.url, parts.sent_headers(), origins, stream.method.upper(), parts.content())
+    if isinstance(stream.paginator, Custom):
+        request = _customised(stream.paginator, request, cursor)
+    if (origin := origin_of(request.url)) not in origins:
         raise RequestRejected(f"the next link leads to {origin}, allowed: {', '.join(sorted(origins))}")
-    return PageRequest(parts.url, parts.sent_headers(), origins, stream.method.upper(), parts.content())
+    return request
+
+
+def _customised(custom: Custom, first: PageRequest, cursor: str | None) -> PageRequest:
+    with guarded(custom):
+        found: PageRequest = required(custom, extension("paginators", custom).request(first, cursor), PageRequest)
+    return replace(found, origins=first.origins)
 
 
 def resolved(base: str, link: str) -> str:

@@ -17,9 +17,11 @@ from shared.errors import (
     SourceError,
     TemporaryFailure,
 )
+from shared.pipeline.extensions import PageSeen, extension, guarded
 from shared.pipeline.json_path import found_at, is_same
-from shared.pipeline.pagination import next_cursor, whole_number
-from shared.pipeline.spec import BodyMatch, HeaderMatch, Offset, PageNumber, ResponseRule, Stream
+from shared.pipeline.numbers import number
+from shared.pipeline.pagination import next_cursor, storable, whole_number
+from shared.pipeline.spec import BodyMatch, Custom, HeaderMatch, Offset, PageNumber, ResponseRule, Stream
 from shared.pipeline.spec.reading import PATIENT
 from shared.pipeline.waits import asked_wait, capped, is_used_up, retry_after, seconds_or_date
 
@@ -68,6 +70,17 @@ class Page:
     total: int | None = None
 
 
+def succeeded(stream: Stream, response: Response, now: datetime, source_rules: Sequence[ResponseRule] = ()) -> Response:
+    """The response, if it is no failure: what an extractor gets. Raises the SourceError that it means."""
+    body = _Body(response)
+    rule = _fitting((*stream.responses, *source_rules), response, body)
+    if rule is not None and rule.means not in {"page", "end_of_data"}:
+        raise _as_told(rule, response, body, now)
+    if rule is None and not 200 <= response.status < 300:
+        raise _failure(response, body, stream, now)
+    return response
+
+
 def read_page(
     stream: Stream,
     cursor: str | None,
@@ -97,8 +110,16 @@ def read_page(
 
 def _page(stream: Stream, cursor: str | None, response: Response, body: Any) -> Page:
     records = _records(body, stream)
-    page_cursor = next_cursor(stream, cursor, body, response.headers, records)
+    if isinstance(stream.paginator, Custom):
+        page_cursor = _customised(stream.paginator, PageSeen(cursor, body, dict(response.headers), records))
+    else:
+        page_cursor = next_cursor(stream, cursor, body, response.headers, records)
     return Page(records, page_cursor, response.headers, _total(stream, body))
+
+
+def _customised(custom: Custom, page: PageSeen) -> str | None:
+    with guarded(custom):
+        return storable(extension("paginators", custom).next_cursor(page), custom.class_name)
 
 
 class _Body:
@@ -192,7 +213,7 @@ def _code(error: Record) -> int | str | None:
 
 def _parsed(response: Response) -> Any:
     try:
-        return json.loads(response.body, parse_constant=_refuse_constant)
+        return json.loads(response.body, parse_float=number, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "no content type").split(";")[0]
         raise MalformedResponse(
@@ -233,12 +254,15 @@ def _records(body: Any, stream: Stream) -> list[Record]:
     found = {path: found_at(path, body) for path in paths}
     if any(each is not None for each in found.values()):
         found = {path: each for path, each in found.items() if each is not None}
-    for path, each in found.items():
-        if not isinstance(each, list):
-            where = path if stream.records else "body"
-            raise MalformedResponse(f"{where}: found {type(each).__name__}, allowed: a list of records")
-    records = [record for each in found.values() for record in each]
-    if len(records) > MAX_RECORDS:
-        where = ", ".join(stream.records) or "body"
-        raise MalformedResponse(f"{where}: found {len(records)} records, allowed: {MAX_RECORDS} a page")
-    return [record if isinstance(record, dict) else {"value": record} for record in records]
+    where = ", ".join(stream.records) or "body"
+    lists = [as_records(each, path if stream.records else "body") for path, each in found.items()]
+    return as_records([record for each in lists for record in each], where)
+
+
+def as_records(found: Any, where: str) -> list[Record]:
+    """What was found as records at `where`. Raises MalformedResponse for no list, and for too long a one."""
+    if not isinstance(found, list):
+        raise MalformedResponse(f"{where}: found {type(found).__name__}, allowed: a list of records")
+    if len(found) > MAX_RECORDS:
+        raise MalformedResponse(f"{where}: found {len(found)} records, allowed: {MAX_RECORDS} a page")
+    return [record if isinstance(record, dict) else {"value": record} for record in found]

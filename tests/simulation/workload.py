@@ -20,8 +20,9 @@ PAGINATORS = {
     "page_number": "{ type: page_number, page_param: page, base_page: 1 }",
     "offset": "{ type: offset, offset_param: offset, total_path: total }",
     "single_page": "{ type: single_page }",
+    "custom": '{ type: custom, class: "tests.simulation.custom_paginator:Behind", options: { param: after } }',
 }
-BY_POSITION = frozenset({"cursor", "json_link", "header_link", "next_query"})
+BY_POSITION = frozenset({"cursor", "json_link", "header_link", "next_query", "custom"})
 """Kinds that find every record however the others move; the rest count, and so pass over what moves."""
 
 PIPELINE = """

@@ -14,8 +14,10 @@ from shared.pipeline.spec.auth import (
     OAuth2ClientCredentials,
     OAuth2RefreshToken,
 )
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, QueryValue, Spec
+from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import (
     Cursor,
@@ -34,6 +36,7 @@ from shared.pipeline.spec.reading import BodyMatch, HeaderMatch, ResponseRule, W
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
+from shared.pipeline.spec.transforms import Drop, Redact, Rename, Select, Transform
 from shared.pipeline.spec.windows import FixedWindows, GlobalWindow, SlidingWindows, Split
 
 __all__ = [
@@ -43,6 +46,9 @@ __all__ = [
     "Bearer",
     "BodyMatch",
     "Cursor",
+    "Custom",
+    "Deleted",
+    "Drop",
     "ErrorPolicy",
     "FixedWindows",
     "GlobalWindow",
@@ -64,7 +70,10 @@ __all__ = [
     "Parallel",
     "Pipeline",
     "QueryValue",
+    "Redact",
+    "Rename",
     "ResponseRule",
+    "Select",
     "SinglePage",
     "SlidingWindows",
     "Source",
@@ -72,5 +81,6 @@ __all__ = [
     "Split",
     "StopWhen",
     "Stream",
+    "Transform",
     "Wait",
 ]

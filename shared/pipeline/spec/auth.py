@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.fields import BaseUrl, JsonPath, SecretTemplate, Spec
 
 
@@ -89,6 +90,6 @@ class NoAuth(Spec):
 
 
 Auth = Annotated[
-    Bearer | ApiKey | HttpBasic | HeadersAuth | OAuth2ClientCredentials | OAuth2RefreshToken | NoAuth,
+    Bearer | ApiKey | HttpBasic | HeadersAuth | OAuth2ClientCredentials | OAuth2RefreshToken | NoAuth | Custom,
     Field(discriminator="type"),
 ]

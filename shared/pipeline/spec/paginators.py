@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.fields import BodyPath, JsonPath, Spec, given_one_of
 
 
@@ -111,5 +112,6 @@ class Offset(Spec):
 
 
 Paginator = Annotated[
-    SinglePage | JsonLink | HeaderLink | NextQuery | Cursor | PageNumber | Offset, Field(discriminator="type")
+    SinglePage | JsonLink | HeaderLink | NextQuery | Cursor | PageNumber | Offset | Custom,
+    Field(discriminator="type"),
 ]

@@ -32,7 +32,8 @@ class Pipeline(Spec):
     @property
     def credentials(self) -> frozenset[str]:
         """Names of the credentials that every user of this pipeline must have."""
-        text = " ".join(str(value) for value in self.source.auth.model_dump().values())
+        transforms = [transform for stream in self.streams for transform in stream.transforms]
+        text = " ".join(str(value) for part in (self.source.auth, *transforms) for value in part.model_dump().values())
         return frozenset(name for scope, name in PLACEHOLDER.findall(text) if scope == "credentials")
 
     @property

@@ -5,13 +5,17 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from shared.pipeline.marks import is_time
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.error_policy import ErrorPolicy
+from shared.pipeline.spec.field_path import FieldPath
 from shared.pipeline.spec.fields import PLACEHOLDER, JsonObject, JsonPath, Name, QueryValue, Spec, Template
+from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import Offset, PageNumber, Paginator
 from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.reading import ResponseRule
 from shared.pipeline.spec.request import PageSize
+from shared.pipeline.spec.transforms import Transform
 from shared.pipeline.spec.windows import Windows
 
 BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_body_path")
@@ -23,6 +27,9 @@ class Stream(Spec):
     `records` finds the lists of records in the body (none: the body itself is the list). `primary_key` makes
     records comparable, within a run and with what the user already has; `emit` says which of them are kept:
     `changed` (new, or with other content than last time), `new` (key never seen), `all` (everything once a run).
+    Fields of `ignore_changes` are no part of the content; `deleted` says how a record tells that it is gone.
+    `transforms` are done with what is kept. An `extractor` is a class that finds records and cursors instead of
+    `records` and `paginator`.
     """
 
     name: Name
@@ -36,6 +43,10 @@ class Stream(Spec):
     records: tuple[JsonPath, ...] = ()
     primary_key: tuple[JsonPath, ...] = ()
     emit: Literal["changed", "new", "all"] = "changed"
+    ignore_changes: tuple[FieldPath, ...] = ()
+    deleted: Deleted | None = None
+    transforms: tuple[Transform, ...] = ()
+    extractor: Custom | None = None
     paginator: Paginator
     incremental: Incremental | None = None
     windows: Windows | None = None
@@ -151,3 +162,19 @@ class Stream(Spec):
         split = self.windows.split if self.windows else None
         if split is not None and split.total_path is None and not self.primary_key:
             raise ValueError("found split without total_path and without primary_key, allowed: one of them")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _an_extractor_follows_pages_itself(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("extractor") is None:
+            return values
+        if found := [name for name in ("paginator", "records", "error_path") if name in values]:
+            raise ValueError(f"found {found[0]} and an extractor, allowed: one of the two")
+        return values | {"paginator": {"type": "single_page"}}
+
+    @model_validator(mode="after")
+    def _what_is_compared_has_a_key(self) -> Self:
+        named = [name for name in ("ignore_changes", "deleted") if getattr(self, name)]
+        if named and not self.primary_key:
+            raise ValueError(f"found {named[0]} without a primary_key, allowed: beside one")
+        return self

@@ -21,6 +21,7 @@ from processors.records import (
 from shared.checkpoint import Checkpoint
 from shared.errors import MalformedResponse
 from shared.messages import Priority, StreamKey
+from shared.pipeline.numbers import number
 from shared.pipeline.spec import SinglePage, Stream
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -32,13 +33,15 @@ values = st.recursive(
     lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5), inside, max_size=3),
     max_leaves=8,
 )
-names = st.text(max_size=6) | st.sampled_from(["_user", "__user", "___user", "_run", "_page", "_mined_at", "id"])
+names = st.text(max_size=6) | st.sampled_from(
+    ["_user", "__user", "___user", "_run", "_page", "_mined_at", "_deleted", "id"]
+)
 records = st.dictionaries(names, values, max_size=6)
 
 
-def stream(*primary_key: str, emit: str = "changed") -> Stream:
+def stream(*primary_key: str, emit: str = "changed", **options: object) -> Stream:
     paginator = SinglePage(type="single_page")
-    return Stream(name="posts", paginator=paginator, primary_key=primary_key, emit=emit)  # type: ignore[arg-type]  # plain text
+    return Stream(name="posts", paginator=paginator, primary_key=primary_key, emit=emit, **options)  # type: ignore[arg-type]  # plain text
 
 
 def after(learned: bytes) -> SeenKeys:
@@ -153,6 +156,97 @@ class TestSift:
     def test_what_a_row_says_is_learned(self, seen: SeenKeys):
         assert after(b"".join(key + content for key, content in seen.items())) == seen
 
+    def test_keys_that_only_a_long_fraction_tells_apart_stay_apart(self):
+        rows = [{"id": number(f"0.1234567890123456789{digit}")} for digit in "12"]
+        (page,) = passes(stream("id", emit="new"), rows)
+        assert page.kept == rows
+
+
+class TestIgnoreChanges:
+    VIEWED = stream("id", ignore_changes=("views", "author.seen", "tags.count"))
+
+    @pytest.mark.parametrize(
+        "later",
+        [
+            {"id": 1, "views": 9, "author": {"name": "ann", "seen": 1}, "tags": [{"name": "x", "count": 1}]},
+            {"id": 1, "author": {"name": "ann", "seen": 2}, "tags": [{"name": "x", "count": 5}]},
+            {"id": 1, "author": {"name": "ann"}, "tags": [{"name": "x"}]},
+        ],
+    )
+    def test_a_change_of_what_is_ignored_is_none(self, later: dict[str, Any]):
+        record = {"id": 1, "views": 3, "author": {"name": "ann", "seen": 1}, "tags": [{"name": "x", "count": 1}]}
+        first, second = passes(self.VIEWED, [record], [later])
+        assert (first.kept, second.kept) == ([record], [])
+
+    def test_another_change_brings_the_whole_record(self):
+        """With the value that what is ignored has now."""
+        first, second = passes(self.VIEWED, [{"id": 1, "views": 3, "text": "a"}], [{"id": 1, "views": 9, "text": "b"}])
+        assert first.kept
+        assert second.kept == [{"id": 1, "views": 9, "text": "b"}]
+
+    @given(st.lists(st.fixed_dictionaries({"id": st.integers(0, 3), "v": st.integers(0, 2), "n": st.integers()})))
+    def test_it_is_as_if_the_field_were_not_there(self, rows: list[dict[str, Any]]):
+        (ignoring,) = passes(stream("id", ignore_changes=("n",)), rows)
+        (without_it,) = passes(stream("id"), [{"id": row["id"], "v": row["v"]} for row in rows])
+        assert [(row["id"], row["v"]) for row in ignoring.kept] == [(row["id"], row["v"]) for row in without_it.kept]
+
+
+HERE, GONE = {"id": 1, "gone": False}, {"id": 1, "gone": True}
+
+
+class TestDeleted:
+    @pytest.mark.parametrize("emit", ["changed", "new", "all"])
+    def test_a_deletion_is_kept_once_until_the_record_comes_back(self, emit: str):
+        rows = [HERE, GONE, GONE | {"at": 2}, GONE, HERE, HERE, GONE]
+        sifted = passes(stream("id", emit=emit, deleted={"path": "gone"}), *([row] for row in rows))
+        assert [page.kept for page in sifted] == [[HERE], [GONE], [], [], [HERE], [], [GONE]]
+        assert [sorted(page.deleted) for page in sifted] == [[], [0], [], [], [], [], [0]]
+
+    def test_a_record_that_was_never_seen_alive_is_kept_too(self):
+        (page,) = passes(stream("id", deleted={"path": "gone"}), [HERE | {"id": 2}, GONE])
+        assert (page.kept, page.deleted) == ([HERE | {"id": 2}, GONE], {1})
+
+    def test_of_the_new_only_deletion_and_return_are_changes(self):
+        rows = [HERE, HERE | {"v": 2}, GONE, HERE | {"v": 3}, HERE | {"v": 4}]
+        (page,) = passes(stream("id", emit="new", deleted={"path": "gone"}), rows)
+        assert page.kept == [HERE, GONE, HERE | {"v": 3}]
+
+    @pytest.mark.parametrize(
+        ("deleted", "record"),
+        [
+            ({"path": "state", "value": "removed"}, {"state": "removed"}),
+            ({"path": "flags.gone", "value": 1}, {"flags": {"gone": 1}}),
+            ({"path": "deleted_at != null"}, {"deleted_at": "2026-11-22"}),
+        ],
+    )
+    def test_a_source_says_it_in_its_own_way(self, deleted: object, record: dict[str, Any]):
+        (page,) = passes(stream("id", deleted=deleted), [{"id": 1} | record])
+        assert page.deleted == {0}
+
+    @pytest.mark.parametrize("found", [1, "true", None, False, [], "1"])
+    def test_only_the_value_itself_says_it(self, found: object):
+        (page,) = passes(stream("id", deleted={"path": "gone"}), [{"id": 1, "gone": found}])
+        assert page.deleted == set()
+
+    def test_without_its_key_a_deletion_is_marked_each_time(self):
+        first, second = passes(stream("id", deleted={"path": "gone"}), [{"gone": True}], [{"gone": True}])
+        assert first.deleted == second.deleted == {0}
+
+    @given(
+        st.sampled_from(["changed", "new", "all"]),
+        st.lists(st.lists(st.fixed_dictionaries({"id": st.integers(0, 2), "gone": st.booleans()}), max_size=5)),
+    )
+    def test_each_turn_of_a_record_is_kept_exactly_once(self, emit: str, pages: list[list[dict[str, Any]]]):
+        """However its pages are cut."""
+        latest: dict[int, bool] = {}
+        expected = []
+        for record in (record for page in pages for record in page):
+            if latest.get(record["id"]) != record["gone"]:
+                expected.append(record)
+            latest[record["id"]] = record["gone"]
+        sifted = passes(stream("id", emit=emit, deleted={"path": "gone"}), *pages)
+        assert [record for page in sifted for record in page.kept] == expected
+
 
 class TestOutputLines:
     def lines(self, *page: dict[str, Any]) -> list[dict[str, Any]]:
@@ -166,6 +260,13 @@ class TestOutputLines:
     def test_an_empty_record_is_a_line_too(self):
         assert list(self.lines({})[0]) == ["_user", "_run", "_page", "_mined_at"]
 
+    def test_a_record_that_is_gone_says_so(self):
+        """Its own field of that name steps aside, like any of ours."""
+        first, second = output_lines([HERE, GONE | {"_deleted": "x"}], AT_ZERO, NOW, {1}).splitlines()
+        assert "_deleted" not in json.loads(first)
+        assert json.loads(second)["_deleted"] is True
+        assert json.loads(second)["__deleted"] == "x"
+
     def test_no_record_is_no_line(self):
         assert output_lines([], AT_ZERO, NOW) == b""
 
@@ -178,7 +279,7 @@ class TestOutputLines:
             assert line["_user"] == "änn"
             assert len(line) == len(record) + 4
             for name, value in record.items():
-                ours = name.lstrip("_") in {"user", "run", "page", "mined_at"} and name.startswith("_")
+                ours = name.lstrip("_") in {"user", "run", "page", "mined_at", "deleted"} and name.startswith("_")
                 assert line["_" + name if ours else name] == value
 
     @pytest.mark.parametrize(
