@@ -6,6 +6,7 @@ import random as random_module
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -51,10 +52,15 @@ class Services:
     broker: Broker
     source: Source
     output: ObjectStore
+    place_at: Callable[[str], ObjectStore]
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random_module.random
     closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=(), repr=False)
+
+    def place(self, address: str | None) -> ObjectStore:
+        """Where an output writes its objects; None: what the setting OUTPUT names."""
+        return self.output if address is None else self.place_at(address)
 
     def queue_of(self, wake_up: WakeUp, priority: Priority = Priority.NORMAL) -> str:
         """Delivery has one queue, whatever the priority of the pipeline."""
@@ -106,12 +112,13 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
         admission=AdmissionTable(tables["control"], utc_now),
         broker=clients.bus,
         source=source,
-        output=_output(settings.output, clients),
+        output=_place(settings.output, clients),
+        place_at=cache(lambda address: _place(address, clients)),
         closers=(source.close, clients.close),
     )
 
 
-def _output(address: str, clients: AzureClients) -> ObjectStore:
+def _place(address: str, clients: AzureClients) -> ObjectStore:
     if address.startswith("blob://"):
         return clients.container(address.removeprefix("blob://"))
     return LocalFolder(Path(unquote(urlsplit(address).path)))

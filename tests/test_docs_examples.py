@@ -11,14 +11,18 @@ from urllib.parse import urlsplit
 import pytest
 
 from devtools.cli.users_file import read_users
+from processors.delivery import BatchLimits, next_plan
+from processors.formats import objects_of
+from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.source_http import MAX_INFLATED, MAX_RATIO, MAX_WIRE
 from shared.errors import InvalidPipeline, SourceError
+from shared.messages import StreamKey
 from shared.pipeline.auth import attachment, with_query
 from shared.pipeline.loader import load_text
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import page_request
 from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
-from shared.pipeline.spec import Auth, Paginator, Pipeline
+from shared.pipeline.spec import Auth, Objects, Paginator, Pipeline
 from shared.pipeline.spec.places import models
 from tests import markdown
 
@@ -106,8 +110,29 @@ def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
     assert {name.lower(): value for name, value in attached.headers} == asked.headers
 
 
-def test_every_paginator_and_way_of_authentication_has_an_example():
+OUTPUTS = {name: model for name, model in models().items() if issubclass(model, Objects)}
+
+
+@pytest.mark.parametrize(
+    "example", [block for block in BLOCKS if block.language == "yaml" and block.heading in OUTPUTS]
+)
+def test_an_output_writes_the_objects_that_its_example_shows(example: markdown.Block):
+    """Of the page that the section before shows; the names as a plan of that page has them."""
+    pipeline = load_text(f"{SOURCE}{NO_AUTH}streams:\n{ORDERS}{example.text}", "example.yaml")
+    page = next(block for block in BLOCKS if block.heading == "`outputs`".strip("`") and block.language == "json")
+    lines = b"".join(json.dumps(json.loads(line)).encode() + b"\n" for line in page.text.splitlines())
+    key, committed = StreamKey("shop", "orders", "u01"), CommittedPage("RUN", "all", 0, NOW, 3, 1, b"")
+    written = set[str]()
+    for output in pipeline.outputs:
+        plan = next_plan(key, [committed], BatchLimits(1000, 10_000), output)
+        written |= {name for name, _ in objects_of(plan.name, output, [lines])}
+    shown = BLOCKS[BLOCKS.index(example) + 1]
+    assert sorted(written) == sorted(shown.text.split())
+
+
+def test_every_paginator_way_of_authentication_and_output_has_an_example():
     shown = {block.heading for block in [*examples(Paginator), *examples(Auth)]}
+    shown |= {block.heading for block in BLOCKS if block.language == "yaml" and block.heading in OUTPUTS}
     assert shown == models().keys() - {"source", "streams"}
 
 

@@ -1,6 +1,7 @@
 """The whole function app on fakes: every handler is the real one, everything outside is in memory."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -71,6 +72,7 @@ class World:
         self.open_runs, self.parked = MemoryTable(), MemoryTable()
         self.schedules, self.control = MemoryTable(), MemoryTable()
         self.pages, self.output = MemoryObjects(), MemoryObjects()
+        self.places: defaultdict[str, MemoryObjects] = defaultdict(MemoryObjects)
         self.cache = SeenCache()
         self.services = self._services()
 
@@ -169,6 +171,7 @@ class World:
             broker=self.broker,
             source=self.source,
             output=self.output,
+            place_at=self.places.__getitem__,
             now=self.clock.now,
             sleep=self.clock.sleep,
             random=lambda: 0.5,

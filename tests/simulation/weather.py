@@ -62,6 +62,7 @@ def failure_of(call: str) -> HeadframeError:
         "broker": BrokerUnavailable("simulated"),
         "source": TemporaryFailure("simulated"),
         "output": OutputUnavailable("simulated"),
+        "second": OutputUnavailable("simulated"),
         "pages": OutputUnavailable("simulated"),
     }
     return errors.get(port, StorageUnavailable("simulated"))

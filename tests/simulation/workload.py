@@ -29,6 +29,11 @@ source:
   auth: {{ type: bearer, token: "{{credentials.token}}" }}
 streams:
 """
+SECOND = """
+outputs:
+  - { type: json_lines }
+  - { type: json_lines, to: "file:///second", compression: gzip, partition_by: [user, record.id], batch_records: 4 }
+"""
 STREAM = """
   - name: {kind}
     path: /{kind}
@@ -53,7 +58,8 @@ class Workload:
 
     Chances of the broker: `duplicate`, `lost`, `expired` and `late` (see broker.py). `skew` is the largest error of a
     process's clock in seconds; `events` are what happens meanwhile (see events.py); `large_pages` puts every page into
-    a blob; a process remembers at most `cache_entries` keys. `settings` are app settings.
+    a blob; a process remembers at most `cache_entries` keys; `second` gives the pipelines a second output. `settings`
+    are app settings.
     """
 
     name: str
@@ -83,6 +89,7 @@ class Workload:
     emit: str = "changed"
     primary_key: bool = True
     cache_entries: int = MOST_ENTRIES
+    second: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -120,16 +127,17 @@ def as_written(value: Any) -> str:
 
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
-    return {name: _pipeline(name, workload.kinds, workload.emit, workload.primary_key) for name in workload.priorities}
+    kind = workload.kinds, workload.emit, workload.primary_key, workload.second
+    return {name: _pipeline(name, *kind) for name in workload.priorities}
 
 
 @cache
-def _pipeline(name: str, kinds: tuple[str, ...], emit: str, primary_key: bool) -> Pipeline:
+def _pipeline(name: str, kinds: tuple[str, ...], emit: str, primary_key: bool, second: bool) -> Pipeline:
     text = PIPELINE.format(name=name)
     for kind in kinds:
         text += STREAM.format(kind=kind, paginator=PAGINATORS[kind], emit=emit)
         text += "    primary_key: id\n" if primary_key else ""
-    return load_text(text, "pipeline.yaml")
+    return load_text(text + SECOND if second else text, "pipeline.yaml")
 
 
 @cache

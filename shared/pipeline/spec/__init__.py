@@ -5,6 +5,7 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 
 from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
 from shared.pipeline.spec.fields import PLACEHOLDER, Spec
+from shared.pipeline.spec.outputs import DEFAULT_OUTPUTS, JsonLines, Objects, Output, output_id
 from shared.pipeline.spec.paginators import (
     Cursor,
     HeaderLink,
@@ -19,6 +20,7 @@ from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
 
 __all__ = [
+    "DEFAULT_OUTPUTS",
     "PLACEHOLDER",
     "ApiKey",
     "Auth",
@@ -27,9 +29,12 @@ __all__ = [
     "HeaderLink",
     "HeadersAuth",
     "HttpBasic",
+    "JsonLines",
     "JsonLink",
     "NoAuth",
+    "Objects",
     "Offset",
+    "Output",
     "PageNumber",
     "Paginator",
     "Pipeline",
@@ -37,4 +42,5 @@ __all__ = [
     "Source",
     "Spec",
     "Stream",
+    "output_id",
 ]
