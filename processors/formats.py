@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import zstandard
 
-from shared.pipeline.spec import JsonLines, Output
+from processors.parquet import parquet, schema_name
+from shared.pipeline.spec import JsonLines, Output, Parquet
 
 LATER = "*"
 """Stands in a plan's name for a partition that only the record knows."""
@@ -23,7 +24,7 @@ def objects_of(name: str, output: Output, pages: Sequence[bytes]) -> Iterator[tu
     """Name and bytes of each object that the plan `name` makes of `pages`, which are JSON Lines."""
     lines = b"".join(pages)
     if LATER not in name:
-        yield name, encoded(lines, output)
+        yield from encoded(name, lines, output)
         return
     fields = [field.removeprefix("record.").split(".") for field in output.partition_by if "." in field]
     parts: dict[str, list[bytes]] = {}
@@ -34,10 +35,20 @@ def objects_of(name: str, output: Output, pages: Sequence[bytes]) -> Iterator[tu
             filled = filled.replace(LATER, safe(_value(record, field)), 1)
         parts.setdefault(filled, []).append(line)
     for filled, own in parts.items():
-        yield filled, encoded(b"".join(own), output)
+        yield from encoded(filled, b"".join(own), output)
 
 
-def encoded(lines: bytes, output: JsonLines) -> bytes:
+def encoded(name: str, lines: bytes, output: Output) -> Iterator[tuple[str, bytes]]:
+    """The object, and before it what stands beside it."""
+    if isinstance(output, Parquet):
+        data, schema = parquet(lines, output)
+        yield schema_name(name, schema), schema
+        yield name, data
+    else:
+        yield name, compressed(lines, output)
+
+
+def compressed(lines: bytes, output: JsonLines) -> bytes:
     match output.compression:
         case "gzip":
             return gzip.compress(lines, compresslevel=6, mtime=0)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -23,10 +24,11 @@ from shared.adapters.schedule_table import ScheduleTable
 from shared.adapters.service_bus import Broker, Outgoing
 from shared.adapters.source_http import Source, SourceHttp
 from shared.adapters.user_table import UserTable
+from shared.errors import BadInput
 from shared.log import guard_handlers
 from shared.messages import Priority, WakeUp
 from shared.pipeline.loader import load_folder
-from shared.pipeline.spec import Pipeline
+from shared.pipeline.spec import Parquet, Pipeline
 from shared.settings import Settings
 
 TABLES = ("streams", "users", "openruns", "parked", "schedules", "control")
@@ -91,6 +93,7 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
     """
     guard_handlers()
     loaded = load_folder(Path(settings.pipelines_dir)) if pipelines is None else pipelines
+    _require_parquet(loaded)
     cipher = CredentialCipher(settings.credential_keys)
     clients = open_clients(settings)
     source = SourceHttp(settings.request_seconds, settings.client_idle_seconds, settings.client_limit)
@@ -116,6 +119,15 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
         place_at=cache(lambda address: _place(address, clients)),
         closers=(source.close, clients.close),
     )
+
+
+def _require_parquet(pipelines: dict[str, Pipeline]) -> None:
+    """Looked for now, because a delivery that lacks it would come back for ever."""
+    asking = [name for name, each in pipelines.items() if any(isinstance(output, Parquet) for output in each.outputs)]
+    if asking and find_spec("pyarrow") is None:
+        raise BadInput(
+            f"pipeline {asking[0]}: found an output of type parquet, but no pyarrow, allowed: the extra parquet"
+        )
 
 
 def _place(address: str, clients: AzureClients) -> ObjectStore:

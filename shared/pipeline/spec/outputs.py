@@ -49,7 +49,7 @@ class Objects(Spec):
 class JsonLines(Objects):
     """Objects of lines, each a record as JSON."""
 
-    type: Literal["json_lines"] = "json_lines"
+    type: Literal["json_lines"]
     compression: Literal["none", "gzip", "zstd"] = "none"
 
     @property
@@ -57,7 +57,18 @@ class JsonLines(Objects):
         return {"none": ".jsonl", "gzip": ".jsonl.gz", "zstd": ".jsonl.zst"}[self.compression]
 
 
-Output = JsonLines
+class Parquet(Objects):
+    """Objects of columns, whose types are those of the values that were seen."""
+
+    type: Literal["parquet"]
+    compression: Literal["zstd", "snappy"] = "zstd"
+
+    @property
+    def suffix(self) -> str:
+        return ".parquet"
+
+
+Output = Annotated[JsonLines | Parquet, Field(discriminator="type")]
 
 
 def output_id(output: Output) -> str:
@@ -66,7 +77,7 @@ def output_id(output: Output) -> str:
     return f"{output.type} {output.to or ''}".strip()
 
 
-DEFAULT_OUTPUTS: tuple[Output, ...] = (JsonLines(),)
+DEFAULT_OUTPUTS: tuple[Output, ...] = (JsonLines(type="json_lines"),)
 """Of a pipeline file without `outputs`."""
 
 

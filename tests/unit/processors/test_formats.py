@@ -19,7 +19,7 @@ UNPACK = {"none": bytes, "gzip": gzip.decompress, "zstd": zstandard.ZstdDecompre
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_lines_come_back_as_they_were(compression: str):
-    output = JsonLines(compression=compression)
+    output = JsonLines(type="json_lines", compression=compression)
     ((name, data),) = objects_of("shop/orders/name", output, PAGES)
     assert name == "shop/orders/name"
     assert UNPACK[compression](data) == b"".join(PAGES)
@@ -27,7 +27,7 @@ def test_lines_come_back_as_they_were(compression: str):
 
 
 def test_records_stand_under_their_partitions_and_null_has_its_own():
-    output = JsonLines(partition_by=("date", "record.place.country", "user"))
+    output = JsonLines(type="json_lines", partition_by=("date", "record.place.country", "user"))
     lines = [
         b'{"place": {"country": "fr"}}\n',
         b'{"place": null}\n',
@@ -43,7 +43,7 @@ def test_records_stand_under_their_partitions_and_null_has_its_own():
 
 @given(st.lists(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=4)))
 def test_no_record_is_lost_between_partitions(values: list[object]):
-    output = JsonLines(partition_by=("record.a", "record.b"))
+    output = JsonLines(type="json_lines", partition_by=("record.a", "record.b"))
     lines = [json.dumps({"a": value, "n": number}).encode() + b"\n" for number, value in enumerate(values)]
     found = list(objects_of(folder(output, "", "") + "name", output, lines))
     assert sorted(line for _, data in found for line in data.splitlines(keepends=True)) == sorted(lines)

@@ -84,7 +84,10 @@ def test_every_option_can_be_set():
     ("text", "line"),
     [
         # what is there, and should not be
-        (GOOD + "strems: []\n", "12: strems: found an unknown key, allowed: outputs, pipeline, priority, schedule, source, "),
+        (
+            GOOD + "strems: []\n",
+            "12: strems: found an unknown key, allowed: outputs, pipeline, priority, schedule, source, ",
+        ),
         (GOOD + "    emits: all\n", "12: streams[0].emits: found an unknown key, allowed: emit, error_path, headers, "),
         (
             changed("token: ", "tokn: x, token: "),
