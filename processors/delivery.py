@@ -20,13 +20,14 @@ from pydantic import TypeAdapter
 
 from processors.dead_letters import Letter, park_message
 from processors.formats import folder, objects_of
+from processors.output_sending import send_pages
 from processors.records import decompressed
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.delivery_table import MAX_PAGES, MOST_AHEAD, Delivery, Plan
 from shared.errors import AlreadyExists, Conflict, ErrorKind, MalformedMessage, OutputUnavailable
 from shared.messages import StreamKey, WakeUp
 from shared.outcome import Outcome
-from shared.pipeline.spec import DEFAULT_OUTPUTS, Output, output_id
+from shared.pipeline.spec import DEFAULT_OUTPUTS, JsonLines, Output, Parquet, ServiceBusMessages, output_id
 from shared.retries import next_wait
 from shared.runs import LONGEST_ERROR, deliver_again
 from shared.services import Services
@@ -147,13 +148,16 @@ async def _carry_out(delivery: Delivery, services: Services) -> Delivery:
     if delivery.plan is None:
         return delivery
     pages = await services.deliveries.pages(delivery.key, delivery.plan)
-    await _write(delivery.plan, pages, services)
+    await _write(delivery, delivery.plan, pages, services)
     return await services.deliveries.mark_delivered(delivery, pages)
 
 
-async def _write(plan: Plan, pages: Sequence[CommittedPage], services: Services) -> None:
+async def _write(delivery: Delivery, plan: Plan, pages: Sequence[CommittedPage], services: Services) -> None:
     """What is there already, a delivery that was cut off wrote."""
     output = OUTPUT.validate_json(plan.output) if plan.output else DEFAULT_OUTPUTS[0]
+    if isinstance(output, ServiceBusMessages):
+        await send_pages(delivery.key, pages, output, services)
+        return
     place = services.place(output.to)
     for name, data in objects_of(plan.name, output, [decompressed(page.lines) for page in pages]):
         with contextlib.suppress(AlreadyExists):
@@ -176,10 +180,11 @@ def next_plan(
             break
         batch.append(page)
     last = batch[-1]
-    name = f"{first.run}-{first.slice}-{first.seq:06d}-{last.seq:06d}{output.suffix}"
-    partitions = folder(output, f"{first.mined_at:%Y-%m-%d}", key.user)
+    name = f"{first.run}-{first.slice}-{first.seq:06d}-{last.seq:06d}"
+    if isinstance(output, JsonLines | Parquet):
+        name = f"{folder(output, f'{first.mined_at:%Y-%m-%d}', key.user)}{name}{output.suffix}"
     return Plan(
-        name=f"{key.pipeline}/{key.stream}/{partitions}{name}",
+        name=f"{key.pipeline}/{key.stream}/{name}",
         first=first.row_key,
         last=last.row_key,
         pages=len(batch),
@@ -194,6 +199,8 @@ def _origin(page: CommittedPage) -> tuple[object, ...]:
 
 def _limits(services: Services, output: Output) -> BatchLimits:
     settings = services.settings
+    if isinstance(output, ServiceBusMessages):
+        return BatchLimits(settings.delivery_records, settings.delivery_bytes)
     return BatchLimits(output.batch_records or settings.delivery_records, output.batch_bytes or settings.delivery_bytes)
 
 

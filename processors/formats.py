@@ -10,7 +10,7 @@ from urllib.parse import quote
 import zstandard
 
 from processors.parquet import parquet, schema_name
-from shared.pipeline.spec import JsonLines, Output, Parquet
+from shared.pipeline.spec import JsonLines, Parquet
 
 LATER = "*"
 """Stands in a plan's name for a partition that only the record knows."""
@@ -20,7 +20,7 @@ LONGEST_PARTITION = 80
 """Characters of a partition's value in a name; a longer one is cut and told apart by its hash."""
 
 
-def objects_of(name: str, output: Output, pages: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+def objects_of(name: str, output: JsonLines | Parquet, pages: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each object that the plan `name` makes of `pages`, which are JSON Lines."""
     lines = b"".join(pages)
     if LATER not in name:
@@ -38,7 +38,7 @@ def objects_of(name: str, output: Output, pages: Sequence[bytes]) -> Iterator[tu
         yield from encoded(filled, b"".join(own), output)
 
 
-def encoded(name: str, lines: bytes, output: Output) -> Iterator[tuple[str, bytes]]:
+def encoded(name: str, lines: bytes, output: JsonLines | Parquet) -> Iterator[tuple[str, bytes]]:
     """The object, and before it what stands beside it."""
     if isinstance(output, Parquet):
         data, schema = parquet(lines, output)
@@ -58,7 +58,7 @@ def compressed(lines: bytes, output: JsonLines) -> bytes:
             return lines
 
 
-def folder(output: Output, date: str, user: str) -> str:
+def folder(output: JsonLines | Parquet, date: str, user: str) -> str:
     """The partitions of an object as folders, those that only its records know still open."""
     known = {"date": date, "user": safe(user)}
     steps = (f"{field.removeprefix('record.')}={known.get(field, LATER)}" for field in output.partition_by)

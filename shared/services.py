@@ -28,7 +28,7 @@ from shared.errors import BadInput
 from shared.log import guard_handlers
 from shared.messages import Priority, WakeUp
 from shared.pipeline.loader import load_folder
-from shared.pipeline.spec import Parquet, Pipeline
+from shared.pipeline.spec import Parquet, Pipeline, ServiceBusMessages
 from shared.settings import Settings
 
 TABLES = ("streams", "users", "openruns", "parked", "schedules", "control")
@@ -94,6 +94,7 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
     guard_handlers()
     loaded = load_folder(Path(settings.pipelines_dir)) if pipelines is None else pipelines
     _require_parquet(loaded)
+    _require_other_queues(loaded, settings)
     cipher = CredentialCipher(settings.credential_keys)
     clients = open_clients(settings)
     source = SourceHttp(settings.request_seconds, settings.client_idle_seconds, settings.client_limit)
@@ -128,6 +129,17 @@ def _require_parquet(pipelines: dict[str, Pipeline]) -> None:
         raise BadInput(
             f"pipeline {asking[0]}: found an output of type parquet, but no pyarrow, allowed: the extra parquet"
         )
+
+
+def _require_other_queues(pipelines: dict[str, Pipeline], settings: Settings) -> None:
+    """Records in a queue of wake-ups would be parked one by one."""
+    ours = {settings.queue_mine_high, settings.queue_mine, settings.queue_mine_low, settings.queue_deliver}
+    for name, pipeline in pipelines.items():
+        for output in pipeline.outputs:
+            if isinstance(output, ServiceBusMessages) and output.queue in ours:
+                raise BadInput(
+                    f"pipeline {name}: outputs: found queue {output.queue!r}, allowed: one that is not the app's"
+                )
 
 
 def _place(address: str, clients: AzureClients) -> ObjectStore:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +13,8 @@ import pytest
 from devtools.cli.users_file import read_users
 from processors.delivery import BatchLimits, next_plan
 from processors.formats import objects_of
+from processors.output_messages import messages_of
+from processors.records import compressed
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.source_http import MAX_INFLATED, MAX_RATIO, MAX_WIRE
 from shared.errors import InvalidPipeline, SourceError
@@ -22,7 +24,7 @@ from shared.pipeline.loader import load_text
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import page_request
 from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
-from shared.pipeline.spec import Auth, Objects, Paginator, Pipeline
+from shared.pipeline.spec import Auth, Output, Paginator, Pipeline, ServiceBusMessages
 from shared.pipeline.spec.places import models
 from tests import markdown
 
@@ -110,7 +112,7 @@ def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
     assert {name.lower(): value for name, value in attached.headers} == asked.headers
 
 
-OUTPUTS = {name: model for name, model in models().items() if issubclass(model, Objects)}
+OUTPUTS = {name: model for name, model in models().items() if model in get_args(get_args(Output)[0])}
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,10 @@ def test_an_output_writes_the_objects_that_its_example_shows(example: markdown.B
     key, committed = StreamKey("shop", "orders", "u01"), CommittedPage("RUN", "all", 0, NOW, 3, 1, b"")
     written = set[str]()
     for output in pipeline.outputs:
+        if isinstance(output, ServiceBusMessages):
+            page_of_lines = replace(committed, lines=compressed(lines))
+            written |= {each.message_id for each in messages_of(key, page_of_lines, output)}
+            continue
         plan = next_plan(key, [committed], BatchLimits(1000, 10_000), output)
         written |= {name for name, _ in objects_of(plan.name, output, [lines])}
     shown = BLOCKS[BLOCKS.index(example) + 1]

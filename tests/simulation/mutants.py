@@ -146,7 +146,7 @@ async def _marked_first(delivery: Delivery, services: Services) -> Delivery:
         return delivery
     pages = await services.deliveries.pages(delivery.key, delivery.plan)
     done = await services.deliveries.mark_delivered(delivery, pages)
-    await processors.delivery._write(delivery.plan, pages, services)
+    await processors.delivery._write(delivery, delivery.plan, pages, services)
     return done
 
 

@@ -5,7 +5,15 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 
 from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
 from shared.pipeline.spec.fields import PLACEHOLDER, Spec
-from shared.pipeline.spec.outputs import DEFAULT_OUTPUTS, JsonLines, Objects, Output, Parquet, output_id
+from shared.pipeline.spec.outputs import (
+    DEFAULT_OUTPUTS,
+    JsonLines,
+    Objects,
+    Output,
+    Parquet,
+    ServiceBusMessages,
+    output_id,
+)
 from shared.pipeline.spec.paginators import (
     Cursor,
     HeaderLink,
@@ -39,6 +47,7 @@ __all__ = [
     "Paginator",
     "Parquet",
     "Pipeline",
+    "ServiceBusMessages",
     "SinglePage",
     "Source",
     "Spec",

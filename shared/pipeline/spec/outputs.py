@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from shared.pipeline.spec.fields import Spec
 
 PLACE = re.compile(r"^(blob://[a-z0-9](-?[a-z0-9])+|file:///.+)$")
+ENTITY = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?$")
 PARTITION = re.compile(r"^(date|user|record\.[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)$")
 
 
@@ -23,6 +24,13 @@ def _is_partition(value: str) -> str:
     return value
 
 
+def _is_entity(value: str) -> str:
+    if not ENTITY.match(value):
+        raise ValueError(f"found {value!r}, allowed: a Service Bus name")
+    return value
+
+
+EntityName = Annotated[str, AfterValidator(_is_entity)]
 Place = Annotated[str, AfterValidator(_is_place)]
 Partition = Annotated[str, AfterValidator(_is_partition)]
 
@@ -68,12 +76,33 @@ class Parquet(Objects):
         return ".parquet"
 
 
-Output = Annotated[JsonLines | Parquet, Field(discriminator="type")]
+class ServiceBusMessages(Spec):
+    """Messages to a queue or a topic of the app's own namespace, each of at most `batch` records as JSON Lines.
+
+    A body over `compress_above` bytes is compressed with gzip (absent: only one that would not fit otherwise).
+    """
+
+    type: Literal["service_bus"]
+    queue: EntityName | None = None
+    topic: EntityName | None = None
+    batch: int = Field(100, ge=1, strict=True)
+    compress_above: int | None = Field(None, ge=1, strict=True)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ServiceBusMessages":
+        if (self.queue is None) == (self.topic is None):
+            raise ValueError("found both or neither of queue and topic, allowed: one of them")
+        return self
+
+
+Output = Annotated[JsonLines | Parquet | ServiceBusMessages, Field(discriminator="type")]
 
 
 def output_id(output: Output) -> str:
     """Names an output in the progress of its delivery: by kind and place, so that the order in the file and how
     the objects look may change on the way."""
+    if isinstance(output, ServiceBusMessages):
+        return f"service_bus {'queue' if output.queue else 'topic'}/{output.queue or output.topic}"
     return f"{output.type} {output.to or ''}".strip()
 
 
