@@ -6,6 +6,8 @@ import random as random_module
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,10 +26,11 @@ from shared.adapters.source_http import Source, SourceHttp
 from shared.adapters.token_http import TokenEndpoint, TokenHttp
 from shared.adapters.token_table import TokenTable
 from shared.adapters.user_table import UserTable
+from shared.errors import BadInput
 from shared.log import guard_handlers
 from shared.messages import Priority, WakeUp
 from shared.pipeline.loader import load_folder
-from shared.pipeline.spec import Pipeline
+from shared.pipeline.spec import Parquet, Pipeline, ServiceBusMessages
 from shared.settings import Settings
 
 TABLES = ("streams", "users", "tokens", "openruns", "parked", "schedules", "control")
@@ -55,10 +58,15 @@ class Services:
     source: Source
     token_endpoint: TokenEndpoint
     output: ObjectStore
+    place_at: Callable[[str], ObjectStore]
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random_module.random
     closers: tuple[Callable[[], Awaitable[None]], ...] = field(default=(), repr=False)
+
+    def place(self, address: str | None) -> ObjectStore:
+        """Where an output writes its objects; None: what the setting OUTPUT names."""
+        return self.output if address is None else self.place_at(address)
 
     def queue_of(self, wake_up: WakeUp, priority: Priority = Priority.NORMAL) -> str:
         """Delivery has one queue, whatever the priority of the pipeline."""
@@ -89,6 +97,8 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
     """
     guard_handlers()
     loaded = load_folder(Path(settings.pipelines_dir)) if pipelines is None else pipelines
+    _require_parquet(loaded)
+    _require_other_queues(loaded, settings)
     cipher = CredentialCipher(settings.credential_keys)
     clients = open_clients(settings)
     source = SourceHttp(settings.request_seconds, settings.client_idle_seconds, settings.client_limit)
@@ -113,12 +123,33 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
         broker=clients.bus,
         source=source,
         token_endpoint=token_endpoint,
-        output=_output(settings.output, clients),
+        output=_place(settings.output, clients),
+        place_at=cache(lambda address: _place(address, clients)),
         closers=(source.close, token_endpoint.close, clients.close),
     )
 
 
-def _output(address: str, clients: AzureClients) -> ObjectStore:
+def _require_parquet(pipelines: dict[str, Pipeline]) -> None:
+    """Looked for now, because a delivery that lacks it would come back for ever."""
+    asking = [name for name, each in pipelines.items() if any(isinstance(output, Parquet) for output in each.outputs)]
+    if asking and find_spec("pyarrow") is None:
+        raise BadInput(
+            f"pipeline {asking[0]}: found an output of type parquet, but no pyarrow, allowed: the extra parquet"
+        )
+
+
+def _require_other_queues(pipelines: dict[str, Pipeline], settings: Settings) -> None:
+    """Records in a queue of wake-ups would be parked one by one."""
+    ours = {settings.queue_mine_high, settings.queue_mine, settings.queue_mine_low, settings.queue_deliver}
+    for name, pipeline in pipelines.items():
+        for output in pipeline.outputs:
+            if isinstance(output, ServiceBusMessages) and output.queue in ours:
+                raise BadInput(
+                    f"pipeline {name}: outputs: found queue {output.queue!r}, allowed: one that is not the app's"
+                )
+
+
+def _place(address: str, clients: AzureClients) -> ObjectStore:
     if address.startswith("blob://"):
         return clients.container(address.removeprefix("blob://"))
     return LocalFolder(Path(unquote(urlsplit(address).path)))

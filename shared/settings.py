@@ -57,7 +57,8 @@ class Settings(BaseModel):
     output: str = Field(
         "blob://output",
         alias="OUTPUT",
-        description="Where records go: `blob://CONTAINER` in the storage account, or `file:///FOLDER`.",
+        description="Where records go, unless a pipeline file says otherwise: `blob://CONTAINER` in the storage "
+        "account, or `file:///FOLDER`.",
     )
     credential_keys: str = Field(
         "",

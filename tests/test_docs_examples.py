@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -13,10 +13,16 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from devtools.cli.users_file import read_users
+from processors.delivery import BatchLimits, next_plan
+from processors.formats import objects_of
 from processors.json_text import written
+from processors.output_messages import messages_of
+from processors.records import compressed
 from processors.transforms import transformed
+from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.source_http import MAX_INFLATED, MAX_RATIO, MAX_WIRE
 from shared.errors import InvalidPipeline, SourceError
+from shared.messages import StreamKey
 from shared.pipeline import numbers
 from shared.pipeline.auth import attachment, with_query
 from shared.pipeline.extensions import METHODS
@@ -26,7 +32,16 @@ from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import PageRequest, page_request
 from shared.pipeline.responses import MAX_RECORDS, Response, read_page
 from shared.pipeline.slices import plan_of
-from shared.pipeline.spec import Auth, OAuth2, OAuth2RefreshToken, Paginator, Pipeline, Transform
+from shared.pipeline.spec import (
+    Auth,
+    OAuth2,
+    OAuth2RefreshToken,
+    Output,
+    Paginator,
+    Pipeline,
+    ServiceBusMessages,
+    Transform,
+)
 from shared.pipeline.spec.places import models
 from shared.pipeline.waits import MAX_WAIT
 from shared.pipeline.watermarks import Span, highest_of, span_of, window_scope
@@ -211,9 +226,9 @@ def test_a_transform_makes_of_a_record_what_its_example_shows(example: markdown.
     assert [written(each) for each in transformed([record], stream, SCOPES)] == [after]
 
 
-def test_every_paginator_way_of_authentication_and_transform_has_an_example():
-    shown = {block.heading for block in [*STREAMS, *examples(Auth), *examples(Transform)]}
-    unions = members(Paginator) + members(Auth) + members(Transform)
+def test_everything_there_is_a_choice_of_has_an_example():
+    shown = {block.heading for block in [*STREAMS, *examples(Auth), *examples(Transform), *examples(Output)]}
+    unions = members(Paginator) + members(Auth) + members(Transform) + members(Output)
     assert shown >= {name for name, model in models().items() if model in unions} - {"custom"}
 
 
@@ -230,6 +245,31 @@ def test_an_answer_of_a_token_endpoint_means_what_the_table_says(row: list[str])
     except SourceError as error:
         found = str(error.kind)
     assert found == meaning
+
+
+OUTPUTS = {name: model for name, model in models().items() if model in members(Output)}
+
+
+@pytest.mark.parametrize(
+    "example", [block for block in BLOCKS if block.language == "yaml" and block.heading in OUTPUTS]
+)
+def test_an_output_writes_the_objects_that_its_example_shows(example: markdown.Block):
+    """Of the page that the section before shows; the names as a plan of that page has them."""
+    pipeline = load_text(f"{SOURCE}{NO_AUTH}streams:\n{ORDERS}{example.text}", "example.yaml")
+    page = next(block for block in BLOCKS if block.heading == "`outputs`".strip("`") and block.language == "json")
+    lines = b"".join(json.dumps(json.loads(line)).encode() + b"\n" for line in page.text.splitlines())
+    key, committed = StreamKey("shop", "orders", "u01"), CommittedPage("RUN", "all", 0, NOW, 3, 1, b"")
+    names = set[str]()
+    for output in pipeline.outputs:
+        if isinstance(output, ServiceBusMessages):
+            page_of_lines = replace(committed, lines=compressed(lines))
+            names |= {each.message_id for each in messages_of(key, page_of_lines, output)}
+            continue
+        plan = next_plan(key, [committed], BatchLimits(1000, 10_000), output)
+        names |= {name for name, _ in objects_of(plan.name, output, [lines])}
+    shown = BLOCKS[BLOCKS.index(example) + 1]
+    told = {re.sub(r"(?<=/_schema/)\w+", "SCHEMA", name) for name in names}
+    assert sorted(told) == sorted(shown.text.split())
 
 
 @pytest.mark.parametrize("row", markdown.table(PIPELINES, "What a response means").rows, ids=" ".join)

@@ -88,7 +88,7 @@ def require_output(job: Job, folder: DataFolder) -> None:
         raise BadInput(f"--output {job.output}: found {error.strerror}, allowed: a folder") from None
     known = session.read(folder.path / "mine.json") is not None
     for name in job.pipelines:
-        if not known and any((job.output / name).glob("*/date=*/*.jsonl")):
+        if not known and any(found.is_file() for found in (job.output / name).rglob("[!.]*")):
             raise BadInput(
                 f"--output {job.output}: found records of pipeline {name}, allowed: a folder without them, "
                 "or --data DIR of the call that wrote them"

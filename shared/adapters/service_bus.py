@@ -23,12 +23,15 @@ RETRIES = 1
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One message: `at` (UTC) schedules it."""
+    """One message: `at` (UTC) schedules it. `queue` is a topic if `is_topic`."""
 
     queue: str
     body: bytes
     message_id: str
     at: datetime | None = None
+    content_type: str = "application/json"
+    properties: tuple[tuple[str, str], ...] = ()
+    is_topic: bool = False
 
 
 class Broker(Protocol):
@@ -46,7 +49,7 @@ class ServiceBus:
 
     def __init__(self, client: ServiceBusClient):
         self._client = client
-        self._queues: dict[str, _QueueSender] = {}
+        self._queues: dict[tuple[str, bool], _QueueSender] = {}
 
     @classmethod
     def from_connection(cls, connection: str) -> "ServiceBus":
@@ -57,22 +60,24 @@ class ServiceBus:
         return cls(ServiceBusClient(namespace, credential, retry_total=RETRIES))
 
     async def send(self, messages: list[Outgoing]) -> None:
-        queues = {message.queue for message in messages}
-        if len(queues) == 1:
-            await self._sender(queues.pop()).send(messages)
+        ways = {(message.queue, message.is_topic) for message in messages}
+        if len(ways) == 1:
+            await self._sender(*ways.pop()).send(messages)
             return
-        per_queue = [[each for each in messages if each.queue == queue] for queue in sorted(queues)]
-        await asyncio.gather(*(self._sender(batch[0].queue).send(batch) for batch in per_queue))
+        per_way = [[each for each in messages if (each.queue, each.is_topic) == way] for way in sorted(ways)]
+        await asyncio.gather(*(self._sender(batch[0].queue, batch[0].is_topic).send(batch) for batch in per_way))
 
     async def close(self) -> None:
         for sender in self._queues.values():
             await sender.close()
         await self._client.close()
 
-    def _sender(self, queue: str) -> "_QueueSender":
-        if queue not in self._queues:
-            self._queues[queue] = _QueueSender(self._client.get_queue_sender(queue), queue)
-        return self._queues[queue]
+    def _sender(self, queue: str, is_topic: bool) -> "_QueueSender":
+        way = queue, is_topic
+        if way not in self._queues:
+            opened = self._client.get_topic_sender(queue) if is_topic else self._client.get_queue_sender(queue)
+            self._queues[way] = _QueueSender(opened, queue)
+        return self._queues[way]
 
 
 class _QueueSender:
@@ -132,7 +137,8 @@ def _to_sdk(message: Outgoing) -> ServiceBusMessage:
     return ServiceBusMessage(
         message.body,
         message_id=message.message_id,
-        content_type="application/json",
+        content_type=message.content_type,
+        application_properties=dict(message.properties) or None,
         scheduled_enqueue_time_utc=message.at,
         time_to_live=TIME_TO_LIVE,
     )

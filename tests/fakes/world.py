@@ -1,6 +1,7 @@
 """The whole function app on fakes: every handler is the real one, everything outside is in memory."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -76,6 +77,7 @@ class World:
         self.schedules, self.control, self.tokens = MemoryTable(), MemoryTable(), MemoryTable()
         self.cipher = CredentialCipher(Fernet.generate_key().decode())
         self.pages, self.output = MemoryObjects(), MemoryObjects()
+        self.places: defaultdict[str, MemoryObjects] = defaultdict(MemoryObjects)
         self.cache = SeenCache()
         self.services = self._services()
 
@@ -176,6 +178,7 @@ class World:
             source=self.source,
             token_endpoint=self.token_endpoint,
             output=self.output,
+            place_at=self.places.__getitem__,
             now=self.clock.now,
             sleep=self.clock.sleep,
             random=lambda: 0.5,

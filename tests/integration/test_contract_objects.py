@@ -1,6 +1,8 @@
 """What an ObjectStore promises, on the fakes, in a local folder and in a blob container of Azurite."""
 
 import asyncio
+import gzip
+import json
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,10 +10,12 @@ from pathlib import Path
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
+from processors.formats import folder, objects_of
 from shared.adapters.blob_container import BlobContainer
 from shared.adapters.local_folder import LocalFolder
 from shared.adapters.objects import ObjectStore
 from shared.errors import AlreadyExists, OutputUnavailable
+from shared.pipeline.spec import JsonLines
 from tests.fakes.memory_objects import MemoryObjects
 from tests.simulation.history import WatchedObjects
 from tests.simulation.processes import FineWeather, Port, Process
@@ -38,6 +42,21 @@ async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 async def test_what_was_written_is_read(objects: ObjectStore, data: bytes):
     await objects.write_once(NAME, data)
     assert await objects.read(NAME) == data
+
+
+@pytest.mark.parametrize(
+    "value", ["a/b", "..", "x" * 500, "ü ~%.", "__null__", None, 2**70], ids=lambda value: str(value)[:9]
+)
+async def test_an_object_of_any_partition_is_written_once_and_read(objects: ObjectStore, value: object):
+    output = JsonLines(type="json_lines", compression="gzip", partition_by=("record.place", "user"))
+    line = json.dumps({"place": value}).encode() + b"\n"
+    ((name, data),) = objects_of(f"social/posts/{folder(output, '', 'ann')}name.jsonl.gz", output, [line])
+    await objects.write_once(name, data)
+    with pytest.raises(AlreadyExists):
+        await objects.write_once(name, data)
+    found = await objects.read(name)
+    assert found is not None
+    assert gzip.decompress(found) == line
 
 
 async def test_what_is_not_there_is_nothing(objects: ObjectStore):

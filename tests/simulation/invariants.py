@@ -1,6 +1,7 @@
 """What must hold when a simulation has come to rest. A promise of the project each; later work adds its own."""
 
 import base64
+import gzip
 import json
 from collections import Counter, defaultdict
 from itertools import chain, groupby
@@ -67,14 +68,15 @@ async def the_output_is_the_committed_pages(simulation: Simulation) -> None:
         for commit in commits_of(simulation.tables["streams"])
         for line in lines_of(simulation, commit.before.key, commit.page)
     )
-    delivered = Counter(chain.from_iterable(data.splitlines() for data in simulation.output.objects.values()))
-    if committed != delivered:
-        missing, extra = committed - delivered, delivered - committed
-        example = next(iter(missing or extra))[:200]
-        raise Violation(f"of the committed lines {missing.total()} are missing, {extra.total()} extra: {example!r}")
-    for line in map(json.loads, delivered):
-        if line["_user"] != line["owner"] or line["big"] != BIG or line["odd"] != ODD:
-            raise Violation(f"a record was changed or stands under another user: {line}")
+    for where, objects in outputs_in(simulation).items():
+        delivered = Counter(chain.from_iterable(data.splitlines() for data in objects.values()))
+        if committed != delivered:
+            missing, extra = committed - delivered, delivered - committed
+            example = next(iter(missing or extra))[:200]
+            raise Violation(f"{where}: {missing.total()} committed lines missing, {extra.total()} extra: {example!r}")
+        for line in map(json.loads, delivered):
+            if line["_user"] != line["owner"] or line["big"] != BIG or line["odd"] != ODD:
+                raise Violation(f"a record was changed or stands under another user: {line}")
 
 
 async def every_version_is_there_once(simulation: Simulation) -> None:
@@ -156,8 +158,8 @@ async def sequences_are_gap_free(simulation: Simulation) -> None:
         if not goes_on or commit.after.next_seq != seq + 1:
             raise Violation(f"run {run} went from page {following.get(run, 0)} to {seq} to {commit.after.next_seq}")
         following[run] = seq + 1
-    for name, data in simulation.output.objects.items():
-        first, last = (int(part) for part in name.removesuffix(".jsonl").rsplit("-", 2)[1:])
+    for name, data in chain.from_iterable(objects.items() for objects in outputs_in(simulation).values()):
+        first, last = (int(part) for part in name.partition(".jsonl")[0].rsplit("-", 2)[1:])
         found = {int(json.loads(line)["_page"]) for line in data.splitlines()}
         if min(found) < first or max(found) > last:
             raise Violation(f"{name} holds pages {sorted(found)}")
@@ -188,8 +190,11 @@ def _check_strands(standing: dict[tuple[str, str], Checkpoint], changed: Checkpo
 async def nothing_is_left(simulation: Simulation) -> None:
     """No plan, no page, no message."""
     for row in simulation.tables["streams"].rows.values():
-        if row.key.startswith("page|") or "plan_name" in row.values:
+        if row.key.startswith("page|"):
             raise Violation(f"left behind: {row.key}")
+    for delivery in await simulation.outside.deliveries.all():
+        if any(progress.plan or progress.ahead for progress in delivery.outputs.values()):
+            raise Violation(f"left behind: {delivery.outputs}")
 
 
 async def every_message_ends(simulation: Simulation) -> None:
@@ -253,7 +258,8 @@ async def no_secret_leaves(simulation: Simulation) -> None:
     changes = chain.from_iterable(table.changes for table in simulation.tables.values())
     values = chain.from_iterable(change.after.values.values() for change in changes)
     written = [value if isinstance(value, bytes) else str(value).encode() for value in values]
-    written += [*simulation.broker.bodies, *simulation.output.written.values(), *simulation.pages.written.values()]
+    objects = (simulation.output, simulation.second, simulation.pages)
+    written += [*simulation.broker.bodies, *chain.from_iterable(each.written.values() for each in objects)]
     written += [line.encode() for line in simulation.said]
     everything = b"\n".join(written)
     for tokens in (*simulation.tokens.values(), simulation.token_server.every):
@@ -300,6 +306,15 @@ def lines_of(simulation: Simulation, key: StreamKey, page: CommittedPage | None)
     if page.blob:
         lines = simulation.pages.written[page.blob]
     return decompressed(lines).splitlines()
+
+
+def outputs_in(simulation: Simulation) -> dict[str, dict[str, bytes]]:
+    """The lines of every object, by output and name."""
+    found = {"the output": simulation.output.objects}
+    if simulation.workload.second:
+        plain = {name: gzip.decompress(data) for name, data in simulation.second.objects.items()}
+        found["the second output"] = plain
+    return found
 
 
 def _shown(line: bytes) -> Shown:

@@ -14,19 +14,21 @@ import miners.reconciler
 import miners.scheduler
 import processors.dead_letters
 import processors.delivery
+import shared.adapters.delivery_table
 import shared.pipeline.pagination
 import shared.pipeline.responses
 from processors.dead_letters import Letter
 from processors.delivery import BatchLimits, next_plan
 from shared.adapters.admission_table import AdmissionTable
 from shared.adapters.checkpoint_table import CheckpointTable, CommittedPage
-from shared.adapters.delivery_table import Delivery, Plan
+from shared.adapters.delivery_table import Delivery, Plan, Progress
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.tables import Delete, Operation, Row
 from shared.checkpoint import Checkpoint
 from shared.errors import AlreadyExists, Conflict, StorageError
 from shared.messages import StreamKey, WakeUp
 from shared.outcome import Outcome
+from shared.pipeline.spec import Output
 from shared.services import Services
 from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
@@ -89,8 +91,8 @@ async def _blind_transact(self: MemoryTable, operations: Sequence[Operation]) ->
     return etags
 
 
-def _one_name_a_run(key: StreamKey, waiting: Sequence[CommittedPage], limits: BatchLimits) -> Plan:
-    plan = next_plan(key, waiting, limits)
+def _one_name_a_run(key: StreamKey, waiting: Sequence[CommittedPage], limits: BatchLimits, output: Output) -> Plan:
+    plan = next_plan(key, waiting, limits, output)
     return dataclasses.replace(plan, name=plan.name.rsplit("-", 2)[0] + "-000000-999999.jsonl")
 
 
@@ -146,18 +148,17 @@ async def _marked_first(delivery: Delivery, services: Services) -> Delivery:
         return delivery
     pages = await services.deliveries.pages(delivery.key, delivery.plan)
     done = await services.deliveries.mark_delivered(delivery, pages)
-    lines = b"".join(processors.delivery.decompressed(page.lines) for page in pages)
-    await services.output.write_once(delivery.plan.name, lines)
+    await processors.delivery._write(delivery, delivery.plan, pages, services)
     return done
 
 
-async def _planned_in_memory_only(delivery: Delivery, deadline: Any, services: Services) -> Delivery:
+async def _planned_in_memory_only(delivery: Delivery, output: Output, deadline: Any, services: Services) -> Delivery:
     waiting = await services.deliveries.waiting(delivery.key)
     if not waiting:
         return delivery
-    limits = processors.delivery._limits(services)
+    limits = processors.delivery._limits(services, output)
     written = await services.deliveries.write(delivery)
-    plan = next_plan(delivery.key, waiting, limits)
+    plan = next_plan(delivery.key, waiting, limits, output)
     return await processors.delivery._carry_out(written.planned(plan), services)
 
 
@@ -246,6 +247,18 @@ async def _only_open_runs(checkpoint: Checkpoint, services: Services) -> None:
         await _SEND_CURRENT(checkpoint, services)
 
 
+def _ahead_of_any(self: Delivery) -> Progress:
+    """What one output has, all are thought to have."""
+    own = self.outputs.get(self.output, Progress())
+    ahead = {at: seq for each in self.outputs.values() for at, seq in each.ahead.items()}
+    return dataclasses.replace(own, ahead=ahead)
+
+
+def _nothing_ahead(self: Delivery) -> Delivery:
+    outputs = {name: dataclasses.replace(each, ahead={}) for name, each in self.outputs.items()}
+    return dataclasses.replace(self, outputs={})._with(outputs)
+
+
 _FIRST: dict[str, Any] = {}
 _ATTACHMENT = miners.miner.attachment
 _MINE = miners.miner.mine
@@ -257,6 +270,8 @@ _PAGE_ROW = CheckpointTable._page_row
 _ONE = host.Worker._one
 _NEXT_CURSOR: Callable[..., str | None] = shared.pipeline.pagination.next_cursor
 _PAGE_REQUEST = miners.miner.page_request
+
+TWO_OUTPUTS = ("two outputs", "two outputs, eager delivery")
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("skip instead of re-send", ((miners.miner, "send_current", _dropped_when_behind),), ("no reconciler",)),
@@ -291,6 +306,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "plan kept in memory", ((processors.delivery, "_drain", _planned_in_memory_only),), ("two pages an object",)
     ),
+    Mutant(
+        "pages forgotten when one output has them",
+        ((shared.adapters.delivery_table, "pages_of_everybody", lambda _, pages: list(pages)),),
+        TWO_OUTPUTS,
+    ),
+    Mutant("progress of outputs mixed up", ((Delivery, "progress", property(_ahead_of_any)),), TWO_OUTPUTS),
+    Mutant("progress of the faster output forgotten", ((Delivery, "without_needless", _nothing_ahead),), TWO_OUTPUTS),
     Mutant(
         "dead letter completed before its replay is sent",
         ((host.Worker, "_one", _complete_dead_letters_first),),

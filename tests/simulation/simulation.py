@@ -84,6 +84,7 @@ class Simulation:
         self.loop = VirtualLoop()
         self.tables = {name: WatchedTable(self.loop.time) for name in TABLES}
         self.pages, self.output = WatchedObjects(), WatchedObjects()
+        self.second = WatchedObjects()
         chances = {"duplicate": work.duplicate, "lost": work.lost, "expired": work.expired, "late": work.late}
         self.broker = SimulatedBroker(bus, self.now, **chances, ring=self._ring)
         self.token_server = TokenServer(
@@ -329,6 +330,7 @@ class Simulation:
             source=port(self.api, "source"),
             token_endpoint=port(self.token_endpoint, "token_endpoint"),
             output=port(self.output, "output"),
+            place_at={"file:///second": port(self.second, "second")}.__getitem__,
             now=now,
             random=self.rng.random,
         )
@@ -380,7 +382,7 @@ class Simulation:
             for row in table.rows.values()
         ]
         facts = (self.loop.time(), self.weather.struck, self.weather.points, self.said, self.broker.bodies, rows)
-        outside = (self.output.written, self.pages.written, self.api.calls)
+        outside = (self.output.written, self.second.written, self.pages.written, self.api.calls)
         return hashlib.blake2b(repr((facts, outside)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     async def checkpoints(self) -> list[Checkpoint]:

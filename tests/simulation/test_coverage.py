@@ -62,7 +62,7 @@ def test_every_function_of_the_app_is_invoked_by_some_workload(played: list[Simu
 
 def test_every_table_and_every_door_is_touched_by_some_workload(played: list[Simulation]):
     touched = {point.split(" ")[1].split(".")[0] for simulation in played for point in simulation.weather.points}
-    assert touched == {*TABLES, "broker", "source", "token_endpoint", "output", "pages", "host"}
+    assert touched == {*TABLES, "broker", "source", "token_endpoint", "output", "second", "pages", "host"}
 
 
 def test_every_kind_of_message_and_every_priority_is_sent_by_some_workload(played: list[Simulation]):

@@ -63,6 +63,7 @@ def failure_of(call: str) -> HeadframeError:
         "source": TemporaryFailure("simulated"),
         "token_endpoint": TemporaryFailure("simulated"),
         "output": OutputUnavailable("simulated"),
+        "second": OutputUnavailable("simulated"),
         "pages": OutputUnavailable("simulated"),
     }
     return errors.get(port, StorageUnavailable("simulated"))

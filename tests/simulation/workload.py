@@ -41,6 +41,11 @@ AUTHS = {
     "client": '{ type: oauth2_client_credentials, token_url: "https://login.example.com/token", '
     'client_id: "{user.id}", client_secret: "{credentials.token}" }',
 }
+SECOND = """
+outputs:
+  - { type: json_lines }
+  - { type: json_lines, to: "file:///second", compression: gzip, partition_by: [user, record.id], batch_records: 4 }
+"""
 STREAM = """
   - name: {kind}
     path: /{kind}
@@ -81,7 +86,8 @@ class Workload:
 
     Chances of the broker: `duplicate`, `lost`, `expired` and `late` (see broker.py). `skew` is the largest error of a
     process's clock in seconds; `events` are what happens meanwhile (see events.py); `large_pages` puts every page into
-    a blob; a process remembers at most `cache_entries` keys. `settings` are app settings.
+    a blob; a process remembers at most `cache_entries` keys; `second` gives the pipelines a second output. `settings`
+    are app settings.
     """
 
     name: str
@@ -122,6 +128,7 @@ class Workload:
     emit: str = "changed"
     primary_key: bool = True
     cache_entries: int = MOST_ENTRIES
+    second: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -159,8 +166,9 @@ def as_written(value: Any) -> str:
 
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
-    options, auth = _options(workload), workload.auth
-    return {name: _pipeline(name, workload.kinds, options, auth) for name in workload.priorities}
+    outputs = SECOND if workload.second else ""
+    said = workload.kinds, _options(workload), workload.auth, outputs
+    return {name: _pipeline(name, *said) for name in workload.priorities}
 
 
 def _options(workload: Workload) -> str:
@@ -176,11 +184,11 @@ def _options(workload: Workload) -> str:
 
 
 @cache
-def _pipeline(name: str, kinds: tuple[str, ...], options: str, auth: str) -> Pipeline:
+def _pipeline(name: str, kinds: tuple[str, ...], options: str, auth: str, outputs: str) -> Pipeline:
     text = PIPELINE.format(name=name, auth=AUTHS[auth])
     for kind in kinds:
         text += STREAM.format(kind=kind, paginator=PAGINATORS[kind]) + options
-    return load_text(text, "pipeline.yaml")
+    return load_text(text + outputs, "pipeline.yaml")
 
 
 @cache

@@ -162,6 +162,8 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("clocks jump", records=7, events=("clocks jump", "stop and go")),
     Workload("clocks five minutes off", skew=300),
     Workload("large pages", large_pages=True, settings=EAGER),
+    Workload("two outputs", records=7, second=True),
+    Workload("two outputs, eager delivery", records=7, runs=3, emit="all", second=True, settings=EAGER, processes=3),
     Workload("duplicates from the broker", duplicate=0.2),
     Workload("messages lost", lost=0.1, users=1),
     Workload("most messages lost", lost=0.7, users=1, records=3, processes=1),
@@ -183,6 +185,8 @@ CROWDS: tuple[Workload, ...] = (
 
 BROKER_FAILS = Climate(refuse=0.7, lose_answer=0.3, since=0.5, until=1200, ports=("broker",))
 SCHEDULER_IS_HELD_UP = Climate(stall=0.3, until=1200, ports=("openruns", "schedules", "users"))
+FIRST_OUTPUT_FAILS = Climate(refuse=1.0, since=0.5, until=2400, ports=("output",))
+SECOND_OUTPUT_FAILS = Climate(refuse=1.0, since=0.5, until=2400, ports=("second",))
 INDEX_IS_SLOW = Climate(stall=0.4, until=400, ports=("openruns", "schedules"))
 CLIMATES: tuple[Climate, ...] = (
     Climate(until=0),
@@ -194,6 +198,8 @@ CLIMATES: tuple[Climate, ...] = (
     Climate(kill_all=0.005, stall=0.02),
     Climate(refuse=0.4, kill=0.01, since=0.5, until=300),
     Climate(refuse=1.0, since=0.5, until=2400, ports=("output", "pages")),
+    SECOND_OUTPUT_FAILS,
+    FIRST_OUTPUT_FAILS,
     BROKER_FAILS,
     Climate(refuse=0.5, kill=0.1, since=0.5, until=600, ports=("output", "broker")),
     Climate(refuse=0.9, since=0.5, until=1200, ports=("source",)),

@@ -19,6 +19,15 @@ from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, QueryValue, Spec
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
+from shared.pipeline.spec.outputs import (
+    DEFAULT_OUTPUTS,
+    JsonLines,
+    Objects,
+    Output,
+    Parquet,
+    ServiceBusMessages,
+    output_id,
+)
 from shared.pipeline.spec.paginators import (
     Cursor,
     HeaderLink,
@@ -40,6 +49,7 @@ from shared.pipeline.spec.transforms import Drop, Redact, Rename, Select, Transf
 from shared.pipeline.spec.windows import FixedWindows, GlobalWindow, SlidingWindows, Split
 
 __all__ = [
+    "DEFAULT_OUTPUTS",
     "PLACEHOLDER",
     "ApiKey",
     "Auth",
@@ -57,23 +67,28 @@ __all__ = [
     "HeadersAuth",
     "HttpBasic",
     "Incremental",
+    "JsonLines",
     "JsonLink",
     "NextQuery",
     "NoAuth",
     "OAuth2",
     "OAuth2ClientCredentials",
     "OAuth2RefreshToken",
+    "Objects",
     "Offset",
+    "Output",
     "PageNumber",
     "PageSize",
     "Paginator",
     "Parallel",
+    "Parquet",
     "Pipeline",
     "QueryValue",
     "Redact",
     "Rename",
     "ResponseRule",
     "Select",
+    "ServiceBusMessages",
     "SinglePage",
     "SlidingWindows",
     "Source",
@@ -83,4 +98,5 @@ __all__ = [
     "Stream",
     "Transform",
     "Wait",
+    "output_id",
 ]

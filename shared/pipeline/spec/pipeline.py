@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from shared.messages import Priority
 from shared.pipeline.spec.fields import PLACEHOLDER, Name, Schedule, Spec
+from shared.pipeline.spec.outputs import Output, outputs_differ
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
 
@@ -25,6 +26,7 @@ class Pipeline(Spec):
     streams: Annotated[tuple[Stream, ...], Field(min_length=1), AfterValidator(_stream_names_differ)]
     schedule: Schedule = "0 0 * * * *"
     priority: Priority = Priority.NORMAL
+    outputs: Annotated[tuple[Output, ...], AfterValidator(outputs_differ)] = ()
 
     def stream(self, name: str) -> Stream | None:
         return next((stream for stream in self.streams if stream.name == name), None)

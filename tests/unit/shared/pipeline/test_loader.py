@@ -92,7 +92,10 @@ def test_every_option_can_be_set():
     ("text", "line"),
     [
         # what is there, and should not be
-        (GOOD + "strems: []\n", "12: strems: found an unknown key, allowed: pipeline, priority, schedule, source, "),
+        (
+            GOOD + "strems: []\n",
+            "12: strems: found an unknown key, allowed: outputs, pipeline, priority, schedule, source, ",
+        ),
         (GOOD + "    emits: all\n", "12: streams[0].emits: found an unknown key, allowed: deleted, emit, error_path, "),
         (
             changed("token: ", "tokn: x, token: "),
