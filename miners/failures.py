@@ -8,7 +8,7 @@ from shared.errors import Conflict, ErrorKind, InvalidCredential, RequestRejecte
 from shared.log import redacted
 from shared.outcome import Outcome
 from shared.retries import next_wait
-from shared.runs import LONGEST_ERROR, park, postpone, write_and_send
+from shared.runs import LONGEST_ERROR, fail, leave_out, park, postpone, write_and_send
 from shared.services import Services
 
 
@@ -30,12 +30,12 @@ async def failed(work: Work, error: SourceError, services: Services) -> Outcome:
 
 async def _gave_up(work: Work, kind: ErrorKind, said: str, services: Services) -> Outcome:
     """What the pipeline file wants of a page that can't be had. A credential is never given up slice by slice."""
-    checkpoint, mode, now = work.checkpoint, work.stream.on_error.mode, services.now()
-    if mode == "continue" and kind is not ErrorKind.INVALID_CREDENTIAL and checkpoint.may_give_up:
-        await write_and_send(checkpoint.gave_up(now, kind, said), services)
+    checkpoint, mode = work.checkpoint, work.stream.on_error.mode
+    if mode == "continue" and kind is not ErrorKind.INVALID_CREDENTIAL and work.run.may_give_up:
+        await leave_out(checkpoint, kind, said, services)
         return Outcome("left_out", reason=kind, error=said, since=checkpoint.since, until=checkpoint.until)
     if mode == "fail" and kind is not ErrorKind.INVALID_CREDENTIAL:
-        await write_and_send(checkpoint.ended_as_failed(now, kind, said), services)
+        await fail(checkpoint, kind, said, services)
         return Outcome("ended", reason=kind, error=said)
     await park(checkpoint, str(kind), kind, said, services)
     return Outcome("parked", reason=kind, error=said)

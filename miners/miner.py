@@ -16,15 +16,15 @@ comes back and finds in the checkpoint what is left to do.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from miners.committing import Staged, commit, placed
 from miners.failures import failed
 from miners.splitting import cut_short, split, too_big_at_once
 from miners.work import Work
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
-from processors.records import SeenKeys, Sifted, compressed, learn, output_lines, sift, writable
+from processors.records import SeenKeys, Sifted, compressed, contradicts, learn, output_lines, sift, writable
 from shared.adapters.checkpoint_table import CommittedPage
-from shared.adapters.service_bus import Outgoing
-from shared.checkpoint import Checkpoint, Standing
+from shared.checkpoint import WHOLE, Checkpoint, Standing
 from shared.errors import (
     Conflict,
     CursorLoop,
@@ -44,7 +44,6 @@ from shared.pipeline.spec import HeaderLink, JsonLink, NextQuery, Stream
 from shared.pipeline.watermarks import highest_of, marks_of
 from shared.runs import park, postpone, send_current
 from shared.services import Services
-from shared.settings import Settings
 from shared.users import explained
 
 SOON = timedelta(seconds=2)
@@ -67,7 +66,7 @@ async def mine(letter: Letter, services: Services, cache: SeenCache) -> Outcome:
 
 
 async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Services, cache: SeenCache) -> Outcome:
-    checkpoint = await services.checkpoints.read(wake_up.key, wake_up.slice)
+    checkpoint, ledger = await _read(wake_up, services)
     standing = checkpoint.standing(wake_up) if checkpoint else Standing.STALE
     if checkpoint is None or standing is Standing.STALE:
         return Outcome("ignored")
@@ -77,7 +76,7 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
     if (held_back := await _held_back_until(checkpoint, services)) is not None:
         await postpone(checkpoint, held_back, services, _broker_ahead(enqueued_at, services.now()))
         return Outcome("postponed", until=held_back.isoformat(timespec="seconds"))
-    work = await _prepared(checkpoint, services)
+    work = await _prepared(checkpoint, ledger, services)
     if isinstance(work, str):
         await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
@@ -85,6 +84,17 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
         return await _one_page(work, services, cache)
     except SourceError as error:
         return await failed(work, error, services)
+
+
+async def _read(wake_up: WakeUp, services: Services) -> tuple[Checkpoint | None, Checkpoint | None]:
+    """The checkpoint that a wake-up names, and the ledger of its run if it is a strand of one that goes on."""
+    checkpoint = await services.checkpoints.read(wake_up.key, wake_up.slice)
+    if checkpoint is None or checkpoint.slice == WHOLE:
+        return checkpoint, None
+    ledger = await services.checkpoints.read(wake_up.key)
+    if ledger is None or ledger.run != checkpoint.run or ledger.is_over:
+        return None, None
+    return checkpoint, ledger
 
 
 async def _held_back_until(checkpoint: Checkpoint, services: Services) -> datetime | None:
@@ -108,7 +118,7 @@ def _broker_ahead(enqueued_at: datetime | None, now: datetime) -> timedelta:
     return max(timedelta(0), enqueued_at - now) if enqueued_at is not None else timedelta(0)
 
 
-async def _prepared(checkpoint: Checkpoint, services: Services) -> Work | str:
+async def _prepared(checkpoint: Checkpoint, ledger: Checkpoint | None, services: Services) -> Work | str:
     """What the page needs, or the reason why it can't be mined."""
     pipeline = services.pipelines.get(checkpoint.key.pipeline)
     stream = pipeline.stream(checkpoint.key.stream) if pipeline else None
@@ -119,19 +129,29 @@ async def _prepared(checkpoint: Checkpoint, services: Services) -> Work | str:
         return "user_unknown"
     remember_secrets(user.credentials.values())
     return user.why_not(pipeline.pipeline, pipeline.credentials, services.now()) or Work(
-        checkpoint, pipeline, stream, user
+        checkpoint, ledger, pipeline, stream, user
     )
 
 
 async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome:
     """Fetch, sift, commit, continue. Raises SourceError or Conflict before anything is committed."""
-    before = work.checkpoint
-    _check_bounds(before, work.stream)
+    _check_bounds(work.checkpoint, work.run, work.stream)
     page, now = await _fetched(work, services)
     if (halves := too_big_at_once(work, page)) is not None:
         return await split(work, halves, services)
+    work, page = placed(work, page)
     page, skipped = _without_broken(page, work)
-    sifted = sift(page.records, work.stream, await cache.seen(before, services.checkpoints))
+    while True:
+        try:
+            return await _settle(work, page, skipped, now, services, cache)
+        except Conflict:
+            work = await _beside_others(work, page, services)
+
+
+async def _settle(work: Work, page: Page, skipped: int, now: datetime, services: Services, cache: SeenCache) -> Outcome:
+    """Sift, commit, continue. Raises Conflict before anything is committed."""
+    before = work.checkpoint
+    sifted = sift(page.records, work.stream, await cache.seen(work.run, services.checkpoints))
     if not sifted.kept and await _has_caught_up(work, page, services):
         page = replace(page, cursor=None)
     guard = before.guard
@@ -152,19 +172,40 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
         halves=cut_short(work, page),
         skipped=skipped,
     )
-    deliver_at = delivery_due(before, after, services.settings, now)
-    if deliver_at is not None:
-        after = after.delivery_woken() if deliver_at == now else after.staging_since(now)
-    committed = await services.checkpoints.commit(after, _staged(before, sifted, lines, now), sifted.learned)
-    cache.advance(committed, sifted.learned)
-    await services.broker.send(_followers(committed, deliver_at, services))
+    staged = Staged(_outbox_row(before, sifted, lines, now), sifted.learned)
+    done = await commit(work, after, staged, now, services, cache)
     return Outcome(
         "committed",
         records=len(sifted.kept),
         duplicates=sifted.duplicates,
         skipped=skipped or None,
-        done=not committed.is_open or None,
+        done=done or None,
     )
+
+
+async def _beside_others(work: Work, page: Page, services: Services) -> Work:
+    """Another strand of the run has committed meanwhile: the same page again, behind its records.
+
+    Raises Conflict where it is this page that somebody else was first with, where the run is over, and where the other
+    strand has seen a record with other content: fetched again, what this page shows is the newer.
+    """
+    before = work.checkpoint
+    if work.ledger is None:
+        raise Conflict("the checkpoint has changed")
+    strand = await services.checkpoints.read(before.key, before.slice)
+    ledger = await services.checkpoints.read(before.key)
+    if strand is None or strand.etag != before.etag or ledger is None or ledger.run != before.run or ledger.is_over:
+        raise Conflict("the checkpoint has changed")
+    if contradicts(page.records, work.stream, await _learned_since(work.run, ledger, services)):
+        raise Conflict("another slice shows a record of this page with other content")
+    return replace(work, checkpoint=strand, ledger=ledger)
+
+
+async def _learned_since(before: Checkpoint, ledger: Checkpoint, services: Services) -> SeenKeys:
+    learned: SeenKeys = {}
+    for row in await services.checkpoints.seen(ledger, before.index_position):
+        learn(learned, row)
+    return learned
 
 
 async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
@@ -201,7 +242,7 @@ def _without_broken(page: Page, work: Work) -> tuple[Page, int]:
 
 def _highest(work: Work, page: Page) -> str:
     """The furthest mark that the run has met, or the watermark. Raises MalformedResponse."""
-    before, asks = work.checkpoint, work.stream.incremental
+    before, asks = work.run, work.stream.incremental
     known = before.highest or before.watermark
     if asks is None:
         return known
@@ -210,7 +251,7 @@ def _highest(work: Work, page: Page) -> str:
 
 def _late(work: Work, sifted: Sifted) -> int:
     """How many of the records that are kept lie behind the watermark."""
-    asks, watermark = work.stream.incremental, work.checkpoint.watermark
+    asks, watermark = work.stream.incremental, work.run.watermark
     if asks is None or not asks.cursor_path or not watermark:
         return 0
     return sum(is_before(mark, watermark, asks.format) for mark in marks_of(sifted.kept, asks.cursor_path, asks.format))
@@ -224,24 +265,11 @@ async def _has_caught_up(work: Work, page: Page, services: Services) -> bool:
     before = work.checkpoint
     if work.stream.stop_when != "all_seen" or not before.caught_up or not page.records:
         return False
-    rows = await services.checkpoints.seen(before, before.index_start)
-    learned: SeenKeys = {}
-    for row in rows:
-        learn(learned, row)
-    return not sift(page.records, work.stream, learned).duplicates
+    start = replace(before, index_position=before.index_start)
+    return not sift(page.records, work.stream, await _learned_since(start, before, services)).duplicates
 
 
-def _check_bounds(checkpoint: Checkpoint, stream: Stream) -> None:
-    """Raises PageLimit or CursorLoop before one page too many; what the source has shown until then is committed."""
-    if checkpoint.next_seq >= stream.max_pages:
-        raise PageLimit(f"the run has {stream.max_pages} pages and the source names another (max_pages)")
-    if checkpoint.guard.tripped(stream.repeated_cursor_limit):
-        raise CursorLoop(
-            f"the source named a cursor again, {stream.repeated_cursor_limit} times (repeated_cursor_limit)"
-        )
-
-
-def _staged(before: Checkpoint, sifted: Sifted, lines: bytes, now: datetime) -> CommittedPage | None:
+def _outbox_row(before: Checkpoint, sifted: Sifted, lines: bytes, now: datetime) -> CommittedPage | None:
     """The outbox row, or None where no record is new."""
     if not sifted.kept:
         return None
@@ -250,28 +278,14 @@ def _staged(before: Checkpoint, sifted: Sifted, lines: bytes, now: datetime) -> 
     )
 
 
-def delivery_due(before: Checkpoint, after: Checkpoint, settings: Settings, now: datetime) -> datetime | None:
-    """When delivery is to be woken because of this commit: `now`, later, or not at all. Pure.
-
-    A timed wake-up is asked for by the first staged page, and again by the first page that may come too late for it.
-    """
-    if not after.staged_records:
-        return None
-    full = after.staged_records >= settings.delivery_records or after.staged_bytes >= settings.delivery_bytes
-    if full or not after.is_open:
-        return now
-    wait = timedelta(seconds=settings.delivery_seconds)
-    still_to_come = before.staged_since is not None and now < before.staged_since + wait - SOON
-    return None if still_to_come else now + wait
-
-
-def _followers(committed: Checkpoint, deliver_at: datetime | None, services: Services) -> list[Outgoing]:
-    """The messages that follow a commit."""
-    followers = [services.outgoing(committed.wake_up(), committed.priority)] if committed.is_open else []
-    if deliver_at is not None:
-        later = deliver_at if deliver_at > services.now() else None
-        followers.append(services.outgoing(committed.delivery_wake_up(), at=later))
-    return followers
+def _check_bounds(checkpoint: Checkpoint, run: Checkpoint, stream: Stream) -> None:
+    """Raises PageLimit or CursorLoop before one page too many; what the source has shown until then is committed."""
+    if run.next_seq >= stream.max_pages:
+        raise PageLimit(f"the run has {stream.max_pages} pages and the source names another (max_pages)")
+    if checkpoint.guard.tripped(stream.repeated_cursor_limit):
+        raise CursorLoop(
+            f"the source named a cursor again, {stream.repeated_cursor_limit} times (repeated_cursor_limit)"
+        )
 
 
 async def _catch_up(wake_up: WakeUp, services: Services) -> Outcome:

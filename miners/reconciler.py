@@ -54,9 +54,12 @@ async def _look_at(open_run: OpenRun, services: Services) -> str:
 
 async def _while_it_runs(checkpoint: Checkpoint, services: Services) -> str:
     """Whichever run the row of the index names: a late write may have put an older one there."""
-    if not _overdue(checkpoint, services):
+    standing = await services.checkpoints.strands(checkpoint) if checkpoint.strands else [checkpoint]
+    overdue = [each for each in standing if each.is_open and _overdue(each, services)]
+    if not overdue:
         return "moving"
-    await postpone(checkpoint, services.now(), services)
+    for each in overdue:
+        await postpone(each, services.now(), services)
     return "woken"
 
 

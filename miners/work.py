@@ -11,12 +11,18 @@ from shared.users import User
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The page that `checkpoint` waits for."""
+    """The page that `checkpoint` waits for; `ledger` is that of the run if `checkpoint` is one of its strands."""
 
     checkpoint: Checkpoint
+    ledger: Checkpoint | None
     pipeline: Pipeline
     stream: Stream
     user: User
+
+    @property
+    def run(self) -> Checkpoint:
+        """What belongs to the whole run: the dedupe index, the watermark, counts."""
+        return self.ledger or self.checkpoint
 
     @property
     def scopes(self) -> Scopes:

@@ -57,6 +57,15 @@ def sift(records: list[Record], stream: Stream, seen: SeenKeys) -> Sifted:
     return Sifted(kept, len(records) - len(kept), b"".join(key + content for key, content in learned.items()))
 
 
+def contradicts(records: list[Record], stream: Stream, learned: SeenKeys) -> bool:
+    """Whether one of these records has been learned with other content: which is the newer one can't be told."""
+    for record in records:
+        key = _key_hash(record, stream.primary_key) if stream.primary_key else None
+        if key in learned and learned[key] != _content_hash(record):
+            return stream.emit != "new"
+    return False
+
+
 def writable(records: list[Record]) -> list[Record]:
     """The records that can be written as JSON."""
     return [record for record in records if _is_writable(record)]

@@ -103,7 +103,9 @@ class Checkpoint:
     The current slice asks for what lies between `since` and `until`; `part` is its number in the `plan`, `todo` are
     slices that come before the next one of the plan, `given_up` those that were left out (see pipeline/slices.py).
     `shown` counts the records that the slice has shown, `restarts` how often it was begun anew, `skipped` the records
-    of the run that could not be written. Times are UTC; sizes are bytes of JSON.
+    of the run that could not be written. A counted slice has what is from `first` up to `end`. A run that is mined by
+    several `strands` (see strands.py) shares out its slices from `next_part` on. Times are UTC; sizes are bytes of
+    JSON.
     """
 
     key: StreamKey
@@ -146,6 +148,12 @@ class Checkpoint:
     shown: int = 0
     restarts: int = 0
     skipped: int = 0
+    first: int | None = None
+    end: int | None = None
+    next_part: int = 0
+    strands: int = 0
+    open_strands: int = 0
+    parked_strands: int = 0
     updated_at: datetime | None = None
     ended_at: datetime | None = None
     etag: str | None = field(default=None, compare=False, repr=False)
@@ -153,6 +161,11 @@ class Checkpoint:
     @property
     def is_open(self) -> bool:
         return self.state is RunState.RUNNING
+
+    @property
+    def is_over(self) -> bool:
+        """Ended by somebody or by a failure: what is still under way for it is not wanted."""
+        return self.state in {RunState.CANCELLED, RunState.FAILED}
 
     def wake_up(self) -> WakeUp:
         """The wake-up that this checkpoint is waiting for."""
@@ -174,6 +187,8 @@ class Checkpoint:
         """Decide what a wake-up means here; see the module docstring."""
         if wake_up.run != self.run or self.state not in {RunState.RUNNING, RunState.DONE, RunState.PARTIAL}:
             return Standing.STALE
+        if self.strands:
+            return Standing.BEHIND
         if self.is_open and wake_up.seq == self.next_seq and wake_up.attempt >= self.attempt:
             return Standing.CURRENT
         one_behind = self.next_seq - 1 <= wake_up.seq <= self.next_seq
@@ -201,7 +216,7 @@ class Checkpoint:
     def asking_for(self, plan: Plan, *, backfill: bool = False) -> "Checkpoint":
         """The run is to bring the slices of this plan."""
         first = plan.slice_at(0) or Slice()
-        return replace(self, plan=plan.encode(), since=first.since, until=first.until, backfill=backfill)
+        return replace(self.beginning(first, 0), plan=plan.encode(), backfill=backfill)
 
     def committed(
         self,
@@ -246,7 +261,7 @@ class Checkpoint:
 
     @property
     def current(self) -> Slice:
-        return Slice(self.since, self.until)
+        return Slice(self.since, self.until, self.first, self.end)
 
     def split(self, now: datetime, halves: tuple[Slice, Slice]) -> "Checkpoint":
         """The current slice is too big for the source: its halves instead, from their beginnings."""
@@ -256,7 +271,7 @@ class Checkpoint:
     def restarted(self, now: datetime, until: datetime) -> "Checkpoint":
         """The current slice from its beginning."""
         fresh = replace(self.postponed(now, until), restarts=self.restarts + 1)
-        return replace(fresh, cursor=None, guard=LoopGuard(), shown=0)
+        return replace(fresh, cursor=self.current.start, guard=LoopGuard(), shown=0)
 
     @property
     def may_give_up(self) -> bool:
@@ -274,32 +289,45 @@ class Checkpoint:
         over = replace(self, state=RunState.FAILED, reason=str(kind), last_error_kind=kind, last_error=error)
         return replace(over, not_before=None, updated_at=now, ended_at=now)
 
-    def _after_slice(self, now: datetime) -> "Checkpoint":
-        """At the beginning of the next slice, or at the end of the run."""
-        waiting = decoded(self.todo)
-        following = waiting[0] if waiting else Plan.decode(self.plan).slice_at(self.part + 1)
-        if following is None:
-            return self._ended(now)
+    def planned(self, plan: Plan) -> "Checkpoint":
+        """The run has learned on its first page how many slices it has, of which this page is in the first."""
+        first = plan.slice_at(0) or self.current
+        return replace(self, plan=plan.encode(), first=first.first, end=first.end)
+
+    def beginning(self, following: Slice, part: int) -> "Checkpoint":
+        """At the first page of this slice."""
         return replace(
             self,
+            state=RunState.RUNNING,
             since=following.since,
             until=following.until,
-            part=self.part if waiting else self.part + 1,
-            todo=encoded(waiting[1:]),
-            cursor=None,
+            first=following.first,
+            end=following.end,
+            part=part,
+            cursor=following.start,
             guard=LoopGuard(),
             failures=0,
             shown=0,
             restarts=0,
+            ended_at=None,
         )
 
-    def _ended(self, now: datetime) -> "Checkpoint":
+    def ended(self, now: datetime) -> "Checkpoint":
         """The watermark moves if nothing was left out."""
         if self.given_up:
-            return replace(self, state=RunState.PARTIAL, reason=str(self.last_error_kind or ""), ended_at=now)
+            reason = str(self.last_error_kind or "")
+            return replace(self, state=RunState.PARTIAL, reason=reason, not_before=None, ended_at=now)
         moves = self.highest and not self.backfill
         watermark = self.highest if moves else self.watermark
         return replace(self, state=RunState.DONE, watermark=watermark, not_before=None, ended_at=now)
+
+    def _after_slice(self, now: datetime) -> "Checkpoint":
+        """At the beginning of the next slice, or at the end of the run."""
+        waiting = decoded(self.todo)
+        if waiting:
+            return replace(self, todo=encoded(waiting[1:])).beginning(waiting[0], self.part)
+        following = Plan.decode(self.plan).slice_at(self.part + 1)
+        return self.ended(now) if following is None else self.beginning(following, self.part + 1)
 
     def delivery_woken(self) -> "Checkpoint":
         """Nothing staged is waiting any more; the next staged page starts a new count."""
@@ -344,7 +372,8 @@ class Checkpoint:
         again = replace(self.postponed(now, now), state=RunState.RUNNING, reason="")
         running = replace(again, failures=0, replays=0, restarts=0)
         if self.state is RunState.PARTIAL:
-            return replace(running, todo=self.given_up, given_up="", ended_at=None)._after_slice(now)
+            left_out = replace(running, todo=self.given_up, given_up="", strands=0, ended_at=None)
+            return replace(left_out, part=max(self.part, self.next_part))._after_slice(now)
         return replace(running, guard=replace(self.guard, repeats=0, laps=0))
 
     def cancelled(self, now: datetime, reason: str) -> "Checkpoint":

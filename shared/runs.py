@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.parked_table import Parked
-from shared.checkpoint import Checkpoint
-from shared.errors import ErrorKind
+from shared.checkpoint import WHOLE, Checkpoint, RunState
+from shared.errors import Conflict, ErrorKind
 from shared.messages import WakeUp
 from shared.services import Services
+from shared.strands import all_resumed, shared_out, strand_parked
 
 LONGEST_ERROR = 500
 
@@ -19,9 +20,13 @@ LONGEST_ERROR = 500
 async def send_current(checkpoint: Checkpoint, services: Services, ahead: timedelta = timedelta(0)) -> None:
     """The wake-up this checkpoint waits for, under its own id: a duplicate is dropped, a missing one is not.
 
-    For a run that is done, the wake-up of its delivery. `ahead` is how far the broker's clock is ahead of ours.
+    For a run that is done, the wake-up of its delivery; for one that is mined by strands, those of all of them.
+    `ahead` is how far the broker's clock is ahead of ours.
     """
-    if checkpoint.is_open:
+    if checkpoint.is_open and checkpoint.strands:
+        for strand in await services.checkpoints.strands(checkpoint):
+            await send_current(strand, services, ahead)
+    elif checkpoint.is_open:
         at = _later(checkpoint.not_before, services)
         await services.send(checkpoint.wake_up(), checkpoint.priority, at + ahead if at else None)
     elif checkpoint.records:
@@ -62,19 +67,70 @@ async def park(
             run=checkpoint.run,
         )
     )
-    written = await services.checkpoints.replace(parked)
+    written = await _write_parked(parked, reason, kind, error, services)
     if written.records:
         await services.send(written.delivery_wake_up())
     return written
 
 
+async def _write_parked(
+    parked: Checkpoint, reason: str, kind: ErrorKind | None, error: str, services: Services
+) -> Checkpoint:
+    """A strand that is parked is missed in the ledger of its run. Raises Conflict."""
+    if parked.slice == WHOLE:
+        return await services.checkpoints.replace(parked)
+    ledger = await _ledger_of(parked, services)
+    missed = strand_parked(ledger, services.now(), reason, kind, error[:LONGEST_ERROR])
+    _, written = await services.checkpoints.replace_all([missed, parked])
+    return written
+
+
+async def _ledger_of(strand: Checkpoint, services: Services) -> Checkpoint:
+    """Raises Conflict where the run of this strand does not go on."""
+    ledger = await services.checkpoints.read(strand.key)
+    if ledger is None or ledger.run != strand.run or not ledger.is_open:
+        raise Conflict("the run of this strand is over")
+    return ledger
+
+
+async def leave_out(checkpoint: Checkpoint, kind: ErrorKind, error: str, services: Services) -> None:
+    """The current slice is given up, the run goes on with the next one. Raises Conflict."""
+    now = services.now()
+    if checkpoint.slice == WHOLE:
+        await write_and_send(checkpoint.gave_up(now, kind, error), services)
+        return
+    ledger, strand = shared_out(await _ledger_of(checkpoint, services), checkpoint.gave_up(now, kind, error), now)
+    for written in await services.checkpoints.replace_all([strand, ledger]):
+        if not written.strands:
+            await send_current(written, services)
+
+
+async def fail(checkpoint: Checkpoint, kind: ErrorKind, error: str, services: Services) -> None:
+    """The whole run is over; what was committed is still delivered. Raises Conflict."""
+    run = checkpoint if checkpoint.slice == WHOLE else await _ledger_of(checkpoint, services)
+    await write_and_send(run.ended_as_failed(services.now(), kind, error), services)
+
+
 async def resume(checkpoint: Checkpoint, services: Services) -> Checkpoint:
-    """A parked run goes on from the page where it stopped. Raises Conflict."""
+    """A parked run goes on from the pages where it stopped, a partial one with what it left out. Raises Conflict."""
     now = services.now()
     await services.open_runs.add(OpenRun(checkpoint.key, checkpoint.run, now))
+    if checkpoint.strands and checkpoint.state is RunState.PARKED:
+        return await _resume_strands(checkpoint, services)
     resumed = await write_and_send(checkpoint.resumed(now), services)
     await services.parked.remove(parked_id(checkpoint))
     return resumed
+
+
+async def _resume_strands(ledger: Checkpoint, services: Services) -> Checkpoint:
+    now = services.now()
+    waiting = [each for each in await services.checkpoints.strands(ledger) if each.state is RunState.PARKED]
+    going_on = [strand.resumed(now) for strand in waiting]
+    written = await services.checkpoints.replace_all([all_resumed(ledger, now), *going_on])
+    for strand in written[1:]:
+        await send_current(strand, services)
+        await services.parked.remove(parked_id(strand))
+    return written[0]
 
 
 async def cancel(checkpoint: Checkpoint, reason: str, services: Services) -> Checkpoint:
@@ -83,7 +139,9 @@ async def cancel(checkpoint: Checkpoint, reason: str, services: Services) -> Che
     Raises Conflict.
     """
     written = await services.checkpoints.replace(checkpoint.cancelled(services.now(), reason))
-    await services.parked.remove(parked_id(checkpoint))
+    strands = await services.checkpoints.strands(checkpoint) if checkpoint.strands else []
+    for each in (checkpoint, *strands):
+        await services.parked.remove(parked_id(each))
     if written.records:
         await services.send(written.delivery_wake_up())
     return written

@@ -1,6 +1,7 @@
 """Checkpoints, committed pages and the dedupe index: one partition per stream and user.
 
-    checkpoint|SLICE     where the slice stands                 replaced with If-Match
+    checkpoint|all       where the run stands                   replaced with If-Match
+    checkpoint|STRAND    where one of its strands stands        replaced with If-Match, together with that of the run
     page|RUN|SLICE|SEQ   a committed page that waits            inserted with the checkpoint, deleted when delivered
     seen|INDEX|POSITION  keys and content hashes of a page      inserted with the checkpoint
     delivery             what delivery is about to write        see delivery_table.py
@@ -10,13 +11,14 @@ They share a partition because a page, its checkpoint and its index row become t
 
 import contextlib
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from shared.adapters import keys
 from shared.adapters.objects import ObjectStore
-from shared.adapters.tables import MAX_PROPERTY, Delete, Insert, Operation, Replace, Row, Table, Value
+from shared.adapters.tables import MAX_OPERATIONS, MAX_PROPERTY, Delete, Insert, Operation, Replace, Row, Table, Value
 from shared.checkpoint import WHOLE, Checkpoint, LoopGuard, RunState
 from shared.errors import AlreadyExists, Conflict, ErrorKind
 from shared.messages import Priority, StreamKey
@@ -94,24 +96,65 @@ class CheckpointTable:
         """Raises Conflict if anybody has written since it was read."""
         return replace(checkpoint, etag=await self._table.replace(to_row(checkpoint)))
 
+    async def strands(self, run: Checkpoint) -> list[Checkpoint]:
+        """The strands of a run that is divided."""
+        return [strand for strand in await self._strand_rows(run.key) if strand.run == run.run]
+
+    async def _strand_rows(self, key: StreamKey) -> list[Checkpoint]:
+        """Those of the run, or of one before it."""
+        rows = await self._table.range(partition_of(key), "checkpoint|s", "checkpoint|t", MAX_OPERATIONS)
+        return [to_checkpoint(row) for row in rows]
+
+    async def divide(
+        self, ledger: Checkpoint, strands: Sequence[Checkpoint], page: CommittedPage | None, seen: bytes
+    ) -> tuple[Checkpoint, list[Checkpoint]]:
+        """As `commit`, and the strands begin; those of the run before give way to them. Raises Conflict."""
+        known = {strand.slice: strand.etag for strand in await self._strand_rows(ledger.key)}
+        fresh = [replace(strand, etag=known.get(strand.slice)) for strand in strands]
+        rows = [to_row(strand) for strand in fresh]
+        writes: list[Operation] = [Replace(row) if row.etag else Insert(row) for row in rows]
+        etags = await self._transact([Replace(to_row(ledger)), *writes, *await self._staged(ledger, page, seen)])
+        begun = [replace(strand, etag=etag) for strand, etag in zip(fresh, etags[1:], strict=False)]
+        return replace(ledger, etag=etags[0]), begun
+
+    async def replace_all(self, checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+        """Together or not at all. Raises Conflict."""
+        etags = await self._transact([Replace(to_row(each)) for each in checkpoints])
+        return [replace(each, etag=etag) for each, etag in zip(checkpoints, etags, strict=True)]
+
+    async def commit_strand(
+        self, strand: Checkpoint, ledger: Checkpoint, page: CommittedPage | None, seen: bytes
+    ) -> tuple[Checkpoint, Checkpoint]:
+        """As `commit`; the index is that of the ledger, which is written too. Raises Conflict."""
+        writes = [Replace(to_row(ledger)), Replace(to_row(strand)), *await self._staged(ledger, page, seen)]
+        etags = await self._transact(writes)
+        return replace(strand, etag=etags[1]), replace(ledger, etag=etags[0])
+
     async def commit(self, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes) -> Checkpoint:
         """The page, the index row and the checkpoint behind it, together or not at all.
 
         `checkpoint` is the one after the page, with the ETag of the one before; `page` is None where no record
         is new; `seen` is what the index learns, empty for nothing. Raises Conflict when somebody else was first.
         """
-        partition = partition_of(checkpoint.key)
-        operations: list[Operation] = [Replace(to_row(checkpoint))]
+        etags = await self._transact([Replace(to_row(checkpoint)), *await self._staged(checkpoint, page, seen)])
+        return replace(checkpoint, etag=etags[0])
+
+    async def _staged(self, owner: Checkpoint, page: CommittedPage | None, seen: bytes) -> list[Operation]:
+        """What is inserted beside a checkpoint; `owner` has counted the row of the index already."""
+        partition = partition_of(owner.key)
+        operations: list[Operation] = []
         if page is not None:
             operations.append(Insert(await self._page_row(partition, page)))
         if seen:
-            position = checkpoint.index_position - 1
-            operations.append(Insert(Row(partition, _seen_key(checkpoint.index, position), _chunks(seen))))
+            position = owner.index_position - 1
+            operations.append(Insert(Row(partition, _seen_key(owner.index, position), _chunks(seen))))
+        return operations
+
+    async def _transact(self, operations: Sequence[Operation]) -> list[str | None]:
         try:
-            etags = await self._table.transact(operations)
+            return await self._table.transact(operations)
         except AlreadyExists:
             raise Conflict("somebody else committed this page") from None
-        return replace(checkpoint, etag=etags[0])
 
     async def seen(self, checkpoint: Checkpoint, since: int) -> list[bytes]:
         """Index rows from position `since` up to where the checkpoint stands."""

@@ -17,7 +17,7 @@ from shared.errors import (
 )
 from shared.pipeline.json_path import found_at
 from shared.pipeline.pagination import next_cursor, whole_number
-from shared.pipeline.spec import Stream
+from shared.pipeline.spec import Offset, PageNumber, Stream
 
 MAX_WAIT = 6 * 3600.0
 """Seconds; a source that asks for more is asked again after this."""
@@ -170,7 +170,10 @@ def _as_error(found: Any) -> Record:
 
 def _total(stream: Stream, body: Any) -> int | None:
     split = stream.windows.split if stream.windows else None
-    return whole_number(split.total_path, body) if split and split.total_path else None
+    path = split.total_path if split else None
+    if stream.parallel is not None and isinstance(stream.paginator, PageNumber | Offset):
+        path = stream.paginator.total_path
+    return whole_number(path, body) if path else None
 
 
 def _records(body: Any, stream: Stream) -> list[Record]:

@@ -6,20 +6,32 @@ A plan is made when the run begins and does not change with the pipeline file: s
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from shared.pipeline.marks import moment_mark, moment_of
-from shared.pipeline.spec import FixedWindows, SlidingWindows, Stream
+from shared.pipeline.spec import FixedWindows, Offset, PageNumber, SlidingWindows, Stream
 from shared.pipeline.watermarks import Span
 
+Record = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What one slice asks for: marks from `since` to `until`, half open; empty as in Span."""
+    """What one slice asks for: marks from `since` to `until`, half open; empty as in Span.
+
+    A counted slice has the pages or records from `first` up to `end`, which is not its own; None: as far as there are.
+    """
 
     since: str = ""
     until: str = ""
+    first: int | None = None
+    end: int | None = None
+
+    @property
+    def start(self) -> str | None:
+        """The cursor of the first page."""
+        return None if self.first is None else str(self.first)
 
     @property
     def length(self) -> timedelta:
@@ -35,7 +47,8 @@ class Slice:
 class Plan:
     """Windows of `size` seconds from `since` to `until`, one every `step` seconds, aligned to `offset`.
 
-    Without a size there is one slice, which asks for all of it.
+    Without a size there is one slice, which asks for all of it, or `count` slices of `each` pages or records from
+    `base`; the last of these has no end, because more may come while it is mined.
     """
 
     since: str = ""
@@ -43,6 +56,9 @@ class Plan:
     size: float = 0
     step: float = 0
     offset: float = 0
+    base: int = 0
+    each: int = 0
+    count: int = 1
 
     def encode(self) -> str:
         return json.dumps(asdict(self))
@@ -53,6 +69,8 @@ class Plan:
 
     def slice_at(self, number: int) -> Slice | None:
         """Slice `number`, counted from 0, or None behind the last one. There is always a first one."""
+        if self.each:
+            return self._counted_at(number)
         if not self.size:
             return Slice(self.since, self.until) if number == 0 else None
         since, until = moment_of(self.since), moment_of(self.until)
@@ -62,6 +80,42 @@ class Plan:
             return None
         end = min(begin + timedelta(seconds=self.size), until)
         return Slice(moment_mark(max(begin, since)), moment_mark(end))
+
+    def _counted_at(self, number: int) -> Slice | None:
+        if number >= self.count:
+            return None
+        first, is_last = self.base + number * self.each, number == self.count - 1
+        return Slice(self.since, self.until, first, None if is_last else first + self.each)
+
+
+def counted_plan(stream: Stream, span: Span, total: int | None) -> Plan:
+    """The plan of a run whose first response counts `total` pages or records."""
+    parallel, paginator = stream.parallel, stream.paginator
+    if parallel is None:
+        return Plan(span.since, span.until)
+    match paginator:
+        case PageNumber(base_page=base):
+            total, each = parallel.pages or total or 0, parallel.pages_per_slice
+        case Offset(base_offset=base):
+            total, each = total or 0, parallel.records_per_slice
+        case _:
+            return plan_of(stream, span)
+    return Plan(span.since, span.until, base=base, each=each, count=max(1, -(-total // each)))
+
+
+def bounded(
+    current: Slice, stream: Stream, cursor: str | None, records: list[Record], following: str | None
+) -> tuple[list[Record], str | None]:
+    """The records of a page that are the slice's own, and where its next page starts.
+
+    A page that reaches over the end of the slice shows what the next one brings again.
+    """
+    if current.end is None or (following is None and not records):
+        return records, following
+    if isinstance(stream.paginator, Offset):
+        offset = stream.paginator.base_offset if cursor is None else int(cursor)
+        records = records[: max(0, current.end - offset)]
+    return records, following if following is not None and int(following) < current.end else None
 
 
 def plan_of(stream: Stream, span: Span) -> Plan:

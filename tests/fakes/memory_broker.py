@@ -69,6 +69,10 @@ class MemoryBroker:
                 return self.locked[order]
         return None
 
+    def waiting(self, queue: str) -> list[Outgoing]:
+        """Messages that nobody has taken, oldest first."""
+        return [message for message, _, _ in self.ready if message.queue == queue]
+
     def next_due(self) -> datetime | None:
         """When the next scheduled message is due, if all that is left is scheduled."""
         return min((message.at for message, _, _ in self.ready if message.at is not None), default=None)

@@ -85,7 +85,7 @@ def _commit(change: Change, rows: list[Row]) -> Commit | None:
     if change.before.values["next_seq"] == change.after.values["next_seq"]:
         return None
     before, after = to_checkpoint(change.before), to_checkpoint(change.after)
-    if before.run != after.run:
+    if before.run != after.run or before.strands:  # the ledger of a run follows its strands
         return None
     pages = [to_page(row) for row in rows if row.key.startswith("page|")]
     return Commit(change.at, before, after, pages[0] if pages else None)

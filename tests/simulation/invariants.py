@@ -3,14 +3,14 @@
 import base64
 import json
 from collections import Counter, defaultdict
-from itertools import chain
+from itertools import chain, groupby
 from urllib.parse import parse_qs, urlsplit
 
 from miners.scheduler import CURED_BY_USER
 from processors.records import decompressed
 from shared.adapters.admission_table import FRESH
-from shared.adapters.checkpoint_table import CommittedPage
-from shared.checkpoint import RunState
+from shared.adapters.checkpoint_table import CommittedPage, to_checkpoint
+from shared.checkpoint import WHOLE, Checkpoint, RunState
 from shared.errors import ErrorKind
 from shared.messages import StreamKey, WakeUp
 from tests.fakes.world import START
@@ -144,11 +144,15 @@ async def the_hopeless_are_parked(simulation: Simulation) -> None:
 
 
 async def sequences_are_gap_free(simulation: Simulation) -> None:
-    """Pages of a run are committed one after the other from 0, each once, and each object holds what its name says."""
-    following: dict[str, int] = {}
+    """Pages of a run are committed one after the other from 0, each once, and each object holds what its name says.
+
+    A run that was mined by strands and left slices out goes on alone, behind the pages of them all.
+    """
+    following: dict[tuple[str, str], int] = {}
     for commit in commits_of(simulation.tables["streams"]):
-        run, seq = commit.before.run, commit.before.next_seq
-        if seq != following.get(run, 0) or commit.after.next_seq != seq + 1:
+        run, seq = (commit.before.run, commit.before.slice), commit.before.next_seq
+        goes_on = seq == following.get(run, 0) or (commit.before.part and run[1] == WHOLE and seq > following[run])
+        if not goes_on or commit.after.next_seq != seq + 1:
             raise Violation(f"run {run} went from page {following.get(run, 0)} to {seq} to {commit.after.next_seq}")
         following[run] = seq + 1
     for name, data in simulation.output.objects.items():
@@ -156,6 +160,28 @@ async def sequences_are_gap_free(simulation: Simulation) -> None:
         found = {int(json.loads(line)["_page"]) for line in data.splitlines()}
         if min(found) < first or max(found) > last:
             raise Violation(f"{name} holds pages {sorted(found)}")
+
+
+async def slices_keep_their_limit(simulation: Simulation) -> None:
+    """Never more slices of a run at a time than allowed, and a run is not done before the last of them."""
+    standing: dict[tuple[str, str], Checkpoint] = {}
+    for _, together in groupby(simulation.tables["streams"].changes, key=lambda change: change.transaction):
+        changed = [to_checkpoint(each.after) for each in together if each.after.key.startswith("checkpoint|")]
+        standing |= {(str(each.key), each.slice): each for each in changed}
+        for checkpoint in changed:
+            _check_strands(standing, checkpoint)
+
+
+def _check_strands(standing: dict[tuple[str, str], Checkpoint], changed: Checkpoint) -> None:
+    run = standing[str(changed.key), WHOLE]
+    strands = [each for (key, slice_), each in standing.items() if key == str(changed.key) and slice_ != WHOLE]
+    going_on = [each for each in strands if each.run == run.run and each.is_open]
+    if len(going_on) > 3 or (run.strands and len(going_on) > run.strands):
+        raise Violation(f"{changed.key} has {len(going_on)} slices at a time")
+    if going_on and run.state in {RunState.DONE, RunState.PARTIAL}:
+        raise Violation(f"{changed.key} is {run.state} while {len(going_on)} slices go on")
+    if run.strands and run.is_open and len(going_on) != run.open_strands:
+        raise Violation(f"{changed.key} counts {run.open_strands} strands and has {len(going_on)}")
 
 
 async def nothing_is_left(simulation: Simulation) -> None:
@@ -242,6 +268,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     all_runs_end,
     the_hopeless_are_parked,
     sequences_are_gap_free,
+    slices_keep_their_limit,
     nothing_is_left,
     every_message_ends,
     calls_are_bounded,

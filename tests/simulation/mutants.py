@@ -16,6 +16,7 @@ import processors.dead_letters
 import processors.delivery
 import shared.pipeline.pagination
 import shared.pipeline.responses
+import shared.strands
 from processors.dead_letters import Letter
 from processors.delivery import BatchLimits, next_plan
 from shared.adapters.admission_table import AdmissionTable
@@ -249,6 +250,19 @@ def _watermark_per_page(self: Checkpoint, *args: Any, **kwargs: Any) -> Checkpoi
     return dataclasses.replace(after, watermark=after.highest)
 
 
+def _done_at_once(ledger: Checkpoint, now: Any) -> Checkpoint:
+    return dataclasses.replace(ledger, open_strands=ledger.open_strands - 1).ended(now)
+
+
+async def _strand_alone(
+    self: CheckpointTable, strand: Checkpoint, ledger: Checkpoint, page: CommittedPage | None, seen: bytes
+) -> tuple[Checkpoint, Checkpoint]:
+    """The strand commits; its ledger is written afterwards, whatever it says by then."""
+    written = await _COMMIT(self, dataclasses.replace(strand, index=ledger.run + strand.slice), page, seen)
+    latest = await self.read(ledger.key)
+    return written, await self.replace(dataclasses.replace(ledger, etag=latest.etag if latest else None))
+
+
 def _always_caught_up(self: Checkpoint, *args: Any) -> Checkpoint:
     return dataclasses.replace(_BEGIN_AGAIN(self, *args), caught_up=True)
 
@@ -342,6 +356,21 @@ MUTANTS: tuple[Mutant, ...] = (
         "watermark moved per page",
         ((Checkpoint, "committed", _watermark_per_page),),
         ("incremental, newest first, cancelled",),
+    ),
+    Mutant(
+        "run done with its first strand",
+        ((shared.strands, "_one_less", _done_at_once),),
+        ("offsets side by side", "windows side by side"),
+    ),
+    Mutant(
+        "ledger not in the transaction of its strands",
+        ((CheckpointTable, "commit_strand", _strand_alone),),
+        ("offsets side by side", "offsets side by side, moving"),
+    ),
+    Mutant(
+        "older content kept behind a newer one",
+        ((miners.miner, "contradicts", lambda *_: False),),
+        ("offsets side by side, moving",),
     ),
     Mutant(
         "stopped at what is seen behind a cancelled run",

@@ -22,7 +22,7 @@ from shared.adapters.open_run_table import OpenRunTable
 from shared.adapters.parked_table import ParkedTable
 from shared.adapters.schedule_table import ScheduleTable
 from shared.adapters.user_table import UserTable
-from shared.checkpoint import Checkpoint, RunState
+from shared.checkpoint import WHOLE, Checkpoint, RunState
 from shared.errors import Conflict, ErrorKind
 from shared.messages import StreamKey
 from shared.outcome import Outcome
@@ -163,7 +163,9 @@ class Simulation:
                 await self._until_ended()
             await asyncio.gather(*events)
             await self._cure()
-            if self.workload.newest_first:  # what was written while a run was parked stands before its pages
+            if (
+                self.workload.newest_first or self.workload.windows
+            ):  # what was written while a run was parked stands before its pages
                 await self._until_ended()
                 await self._cure()
             await self._until(self._quiet)
@@ -248,7 +250,7 @@ class Simulation:
         states = {
             (str(row.values["pipeline"]), str(row.values["stream"]), str(row.values["user"])): row.values["state"]
             for row in streams
-            if row.key.startswith("checkpoint|")
+            if row.key == f"checkpoint|{WHOLE}"
         }
         started = all((key.pipeline, key.stream, key.user) in states for key in self.keys if not self.is_hopeless(key))
         return started and RunState.RUNNING not in states.values()

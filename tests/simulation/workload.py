@@ -61,7 +61,7 @@ class Workload:
     for what has changed since the last one; of streams that come `newest_first` the others stop at what they have seen.
 
     Incremental runs are cut into `windows`, if there are any; of each the API shows at most `most` records, and with
-    `leaves_out` the runs leave out what fails.
+    `leaves_out` the runs leave out what fails. With `parallel` the slices of a run are mined side by side.
 
     Of the users, the first `refused` have a credential that the API never accepts, and for the last `looping` the
     API names its cursors over and over again.
@@ -91,6 +91,7 @@ class Workload:
     windows: str = ""
     most: int = 1000
     leaves_out: bool = False
+    parallel: str = ""
     refused: int = 0
     looping: int = 0
     duplicate: float = 0.0
@@ -150,6 +151,7 @@ def _options(workload: Workload) -> str:
     options += ["primary_key: id"] if workload.primary_key else []
     options += [f"incremental: {INCREMENTAL}"] * workload.incremental
     options += [f"windows: {workload.windows}"] * bool(workload.windows)
+    options += [f"parallel: {workload.parallel}"] * bool(workload.parallel)
     options += ["on_error: { mode: continue }"] * workload.leaves_out
     options += ["stop_when: all_seen"] * (workload.newest_first and not workload.incremental)
     return "".join(f"    {option}\n" for option in options)

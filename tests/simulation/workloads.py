@@ -15,6 +15,9 @@ PAIRS = (("DELIVERY_RECORDS", "3"),)
 """An object for every other page."""
 
 WINDOWS = "{ type: fixed, size: 4h }"
+OFFSETS = "{ strategy: calculated_offsets, records_per_slice: 2, max_concurrent: 3 }"
+PAGES = "{ strategy: known_pages, pages: 4, pages_per_slice: 1, max_concurrent: 2 }"
+IN_WINDOWS = "{ strategy: time_windows, max_concurrent: 2 }"
 SPLIT = "{ type: global, split: { at: 3 } }"
 
 WORKLOADS: tuple[Workload, ...] = (
@@ -70,6 +73,51 @@ WORKLOADS: tuple[Workload, ...] = (
         "windows that slide", users=1, records=9, incremental=True, windows="{ type: sliding, size: 12h, overlap: 3h }"
     ),
     Workload("windows left out", users=2, records=9, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
+    Workload("offsets side by side", records=11, kinds=("offset",), parallel=OFFSETS, processes=3),
+    Workload("offsets side by side, moving", records=11, kinds=("offset",), parallel=OFFSETS, moving=0.3, runs=2),
+    Workload(
+        "offsets side by side, failing", records=11, kinds=("offset",), parallel=OFFSETS, trouble=0.2, processes=3
+    ),
+    Workload("offsets side by side without a key", kinds=("offset",), records=9, parallel=OFFSETS, primary_key=False),
+    Workload(
+        "offsets side by side, cancelled",
+        records=11,
+        runs=2,
+        kinds=("offset",),
+        parallel=OFFSETS,
+        events=("runs are cancelled",),
+    ),
+    Workload("pages side by side", records=11, kinds=("page_number",), parallel=PAGES, processes=3, settings=EAGER),
+    Workload(
+        "windows side by side",
+        records=9,
+        runs=2,
+        written=3,
+        incremental=True,
+        windows=WINDOWS,
+        parallel=IN_WINDOWS,
+        processes=3,
+    ),
+    Workload(
+        "windows side by side, cancelled",
+        records=9,
+        runs=3,
+        written=3,
+        incremental=True,
+        windows=WINDOWS,
+        parallel=IN_WINDOWS,
+        events=("runs are cancelled",),
+    ),
+    Workload(
+        "windows side by side, left out",
+        records=9,
+        incremental=True,
+        windows=WINDOWS,
+        parallel=IN_WINDOWS,
+        leaves_out=True,
+        expiring=0.3,
+        processes=3,
+    ),
     Workload(
         "newest first, cancelled",
         users=2,

@@ -18,6 +18,7 @@ from shared.pipeline.spec.paginators import (
     SinglePage,
     StopWhen,
 )
+from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.pipeline import Pipeline
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
@@ -44,6 +45,7 @@ __all__ = [
     "PageNumber",
     "PageSize",
     "Paginator",
+    "Parallel",
     "Pipeline",
     "QueryValue",
     "SinglePage",

@@ -8,7 +8,8 @@ from shared.pipeline.marks import is_time
 from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, JsonObject, JsonPath, Name, QueryValue, Spec, Template
 from shared.pipeline.spec.incremental import Incremental
-from shared.pipeline.spec.paginators import Paginator
+from shared.pipeline.spec.paginators import Offset, PageNumber, Paginator
+from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.windows import Windows
 
@@ -37,6 +38,7 @@ class Stream(Spec):
     paginator: Paginator
     incremental: Incremental | None = None
     windows: Windows | None = None
+    parallel: Parallel | None = None
     stop_when: Literal["all_seen"] | None = None
     on_error: ErrorPolicy = ErrorPolicy()
     error_path: JsonPath | None = None
@@ -108,6 +110,30 @@ class Stream(Spec):
         if self.windows is not None:
             self._check_windows(named, begins=begins)
         return self
+
+    @model_validator(mode="after")
+    def _can_be_cut(self) -> Self:
+        if self.parallel is None:
+            return self
+        strategy = self.parallel.strategy
+        if strategy == "time_windows" and (self.windows is None or self.windows.type == "global"):
+            raise ValueError("found parallel by time_windows, allowed: with windows of type fixed or sliding")
+        if strategy == "known_pages":
+            self._check_known_pages(self.parallel)
+        counted = isinstance(self.paginator, Offset) and self.paginator.total_path is not None
+        if strategy == "calculated_offsets" and not counted:
+            raise ValueError("found calculated_offsets, allowed: with paginator type offset and its total_path")
+        if self.stop_when is not None or (self.incremental is not None and self.incremental.cursor_header):
+            raise ValueError("found parallel with stop_when or cursor_header, which need the order of the pages")
+        if strategy != "time_windows" and self.windows is not None:
+            raise ValueError(f"found windows with parallel by {strategy}, allowed: by time_windows")
+        return self
+
+    def _check_known_pages(self, parallel: Parallel) -> None:
+        if not isinstance(self.paginator, PageNumber):
+            raise ValueError("found known_pages, allowed: with paginator type page_number")
+        if parallel.pages is None and self.paginator.total_path is None:
+            raise ValueError("found known_pages, allowed: with pages, or the total_path of the paginator")
 
     def _check_windows(self, named: set[str], *, begins: bool) -> None:
         asks = self.incremental

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from miners.miner import HELD_BACK, SOON, delivery_due, mine
+from miners.committing import delivery_due
+from miners.miner import HELD_BACK, SOON, mine
 from processors.dead_letters import Letter
 from shared.checkpoint import Checkpoint, LoopGuard, RunState
 from shared.errors import Conflict, StorageUnavailable
