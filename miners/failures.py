@@ -11,6 +11,9 @@ from shared.retries import next_wait
 from shared.runs import LONGEST_ERROR, fail, leave_out, park, postpone, write_and_send
 from shared.services import Services
 
+MOST_RESTARTS = 5
+"""How often a slice is begun anew because its cursor has expired."""
+
 
 async def failed(work: Work, error: SourceError, services: Services) -> Outcome:
     """Later with back-off, or parked; the checkpoint keeps the evidence. Raises Conflict."""
@@ -20,12 +23,21 @@ async def failed(work: Work, error: SourceError, services: Services) -> Outcome:
         return Outcome("postponed", error="the user was changed meanwhile")
     if isinstance(error, RequestRejected) and (halves := smaller_window(work)) is not None:
         return await split(work, halves, services)
+    if error.kind is ErrorKind.CURSOR_EXPIRED and _may_restart(work):
+        await write_and_send(checkpoint.restarted(services.now(), services.now()), services)
+        return Outcome("restarted", error=said, restarts=checkpoint.restarts + 1)
     wait = next_wait(error.kind, checkpoint.failures, error.retry_after, services.random, policy)
     if wait is None:
         return await _gave_up(work, error.kind, said, services)
     now = services.now()
     await write_and_send(checkpoint.failed(now, now + timedelta(seconds=wait), error.kind, said), services)
     return Outcome("retried", kind=error.kind, error=said, seconds=round(wait, 1), failures=checkpoint.failures + 1)
+
+
+def _may_restart(work: Work) -> bool:
+    """Whether the slice may be read again: only a key keeps what it has shown from coming twice."""
+    before = work.checkpoint
+    return before.cursor is not None and before.restarts < MOST_RESTARTS and bool(work.stream.primary_key)
 
 
 async def _gave_up(work: Work, kind: ErrorKind, said: str, services: Services) -> Outcome:

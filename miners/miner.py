@@ -3,7 +3,7 @@
     1 checkpoint   another run, ended: ignore. Behind: send what should have followed again
     2 admission    held back? later, under a new attempt
     3 budget       not yet time? later
-    4 user         paused, no credential: park with the reason, nobody else is disturbed
+    4 user         paused, no credential: park with the reason, nobody else is disturbed. No token: get one
     5 fetch        one page, this user's own credential, this user's own client
     6 records      those this user does not have yet
     7 commit       page, dedupe index and checkpoint in one transaction, If-Match
@@ -16,6 +16,7 @@ comes back and finds in the checkpoint what is left to do.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from miners.access import RenewedElsewhere, with_access
 from miners.committing import Staged, commit, placed
 from miners.failures import failed
 from miners.splitting import cut_short, split, too_big_at_once
@@ -81,7 +82,12 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
         await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
     try:
-        return await _one_page(work, services, cache)
+        return await with_access(
+            work.pipeline, work.user, services, lambda access: _one_page(replace(work, access=access), services, cache)
+        )
+    except RenewedElsewhere as renewed:
+        await postpone(checkpoint, renewed.until, services)
+        return Outcome("postponed", until=renewed.until.isoformat(timespec="seconds"))
     except SourceError as error:
         return await failed(work, error, services)
 
@@ -213,9 +219,9 @@ async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     request = page_request(work.pipeline, work.stream, work.checkpoint.cursor, work.scopes)
     response = await services.source.fetch(work.user.id, request, attachment(work.pipeline, work.scopes))
     now = services.now()
-    page = read_page(work.stream, work.checkpoint.cursor, response, now)
+    page = read_page(work.stream, work.checkpoint.cursor, response, now, work.pipeline.source.responses)
     if page.cursor is not None:
-        secrets = secrets_of(work.pipeline, work.user.credentials)
+        secrets = [work.access.token, *secrets_of(work.pipeline, work.user.credentials)]
         page = replace(page, cursor=_storable(page.cursor, work.stream, request.url, secrets))
     return page, now
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from miners.access import NO_ACCESS, Access
 from shared.checkpoint import Checkpoint
 from shared.pipeline.spec import Pipeline, Stream
 from shared.pipeline.templates import Scopes
@@ -18,6 +19,7 @@ class Work:
     pipeline: Pipeline
     stream: Stream
     user: User
+    access: Access = NO_ACCESS
 
     @property
     def run(self) -> Checkpoint:
@@ -30,5 +32,6 @@ class Work:
             "user": {"id": self.user.id},
             "params": self.user.params,
             "credentials": self.user.credentials,
+            "access": {"token": self.access.token},
             "window": window_scope(self.stream.incremental, Span(self.checkpoint.since, self.checkpoint.until)),
         }

@@ -40,6 +40,7 @@ POLICY: dict[ErrorKind, Replay | Park] = {
     ErrorKind.INVALID_CREDENTIAL: Park(),
     ErrorKind.CURSOR_LOOP: Park(),
     ErrorKind.PAGE_LIMIT: Park(),
+    ErrorKind.CURSOR_EXPIRED: Park(),
     ErrorKind.REJECTED: Park(),
     ErrorKind.MALFORMED: Replay(after=300, times=2),
 }

@@ -11,6 +11,7 @@
     │   ├── MalformedResponse    later; if it stays so, ask us
     │   ├── InvalidCredential    ask the user for a new credential
     │   ├── CursorLoop           ask us: the source repeats itself
+    │   ├── CursorExpired        ask us: the source does not know its own cursor any more
     │   ├── PageLimit            ask us: the run is longer than its pipeline file allows
     │   └── RequestRejected      ask us: the same request will be refused again
     ├── StorageError         tables and blobs
@@ -35,6 +36,7 @@ class ErrorKind(StrEnum):
     TEMPORARY = "temporary"
     CURSOR_LOOP = "cursor_loop"
     PAGE_LIMIT = "page_limit"
+    CURSOR_EXPIRED = "cursor_expired"
     REJECTED = "rejected"
     MALFORMED = "malformed"
     UNKNOWN = "unknown"
@@ -93,6 +95,10 @@ class InvalidCredential(SourceError):
 
 class CursorLoop(SourceError):
     kind = ErrorKind.CURSOR_LOOP
+
+
+class CursorExpired(SourceError):
+    kind = ErrorKind.CURSOR_EXPIRED
 
 
 class PageLimit(SourceError):

@@ -21,6 +21,8 @@ from shared.adapters.parked_table import ParkedTable
 from shared.adapters.schedule_table import ScheduleTable
 from shared.adapters.service_bus import Broker, Outgoing
 from shared.adapters.source_http import Source, SourceHttp
+from shared.adapters.token_http import TokenEndpoint, TokenHttp
+from shared.adapters.token_table import TokenTable
 from shared.adapters.user_table import UserTable
 from shared.log import guard_handlers
 from shared.messages import Priority, WakeUp
@@ -28,7 +30,7 @@ from shared.pipeline.loader import load_folder
 from shared.pipeline.spec import Pipeline
 from shared.settings import Settings
 
-TABLES = ("streams", "users", "openruns", "parked", "schedules", "control")
+TABLES = ("streams", "users", "tokens", "openruns", "parked", "schedules", "control")
 
 
 def utc_now() -> datetime:
@@ -44,12 +46,14 @@ class Services:
     checkpoints: CheckpointTable
     deliveries: DeliveryTable
     users: UserTable
+    tokens: TokenTable
     open_runs: OpenRunTable
     parked: ParkedTable
     admission: AdmissionTable
     schedules: ScheduleTable
     broker: Broker
     source: Source
+    token_endpoint: TokenEndpoint
     output: ObjectStore
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -88,6 +92,7 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
     cipher = CredentialCipher(settings.credential_keys)
     clients = open_clients(settings)
     source = SourceHttp(settings.request_seconds, settings.client_idle_seconds, settings.client_limit)
+    token_endpoint = TokenHttp(settings.request_seconds)
     try:
         tables = {name: await clients.tables.open(name) for name in TABLES}
     except BaseException:
@@ -100,14 +105,16 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
         checkpoints=CheckpointTable(tables["streams"], pages),
         deliveries=DeliveryTable(tables["streams"], pages),
         users=UserTable(tables["users"], cipher),
+        tokens=TokenTable(tables["tokens"], cipher),
         open_runs=OpenRunTable(tables["openruns"]),
         parked=ParkedTable(tables["parked"]),
         schedules=ScheduleTable(tables["schedules"]),
         admission=AdmissionTable(tables["control"]),
         broker=clients.bus,
         source=source,
+        token_endpoint=token_endpoint,
         output=_output(settings.output, clients),
-        closers=(source.close, clients.close),
+        closers=(source.close, token_endpoint.close, clients.close),
     )
 
 

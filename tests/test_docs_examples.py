@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 from typing import Any, get_args
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -15,12 +16,14 @@ from shared.adapters.source_http import MAX_INFLATED, MAX_RATIO, MAX_WIRE
 from shared.errors import InvalidPipeline, SourceError
 from shared.pipeline.auth import attachment, with_query
 from shared.pipeline.loader import load_text
+from shared.pipeline.oauth2 import LONGEST_TOKEN, read_tokens, token_request
 from shared.pipeline.pagination import MAX_CURSOR
 from shared.pipeline.requests import PageRequest, page_request
-from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page
+from shared.pipeline.responses import MAX_RECORDS, Response, read_page
 from shared.pipeline.slices import plan_of
-from shared.pipeline.spec import Auth, Paginator, Pipeline
+from shared.pipeline.spec import Auth, OAuth2, OAuth2RefreshToken, Paginator, Pipeline
 from shared.pipeline.spec.places import models
+from shared.pipeline.waits import MAX_WAIT
 from shared.pipeline.watermarks import Span, highest_of, span_of, window_scope
 from tests import markdown
 
@@ -83,7 +86,7 @@ def _message(text: str) -> Message:
     head, _, body = text.partition("\n\n")
     first_line, *lines = head.splitlines()
     fields = (line.split(": ", 1) for line in lines)
-    return Message(first_line, {name.lower(): value for name, value in fields}, body)
+    return Message(first_line, {name.lower(): value for name, value in fields}, body.strip())
 
 
 def target_of(url: str) -> str:
@@ -154,18 +157,51 @@ def _asked_by(example: markdown.Block, window: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("example", examples(Auth), ids=lambda example: example.heading)
 def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
-    pipeline = load_text(f"{SOURCE}{example.text}streams:\n{ORDERS}", "example.yaml")
-    (asked,) = messages(example)
-    attached = attachment(pipeline, SCOPES)
+    auth = indent(example.text, "  ").lstrip()
+    pipeline = load_text(f"{SOURCE}{auth}streams:\n{ORDERS}", "example.yaml")
+    *exchange, asked = messages(example)
+    attached = attachment(pipeline, SCOPES | {"access": {"token": token_of(pipeline, exchange)}})
     request = page_request(pipeline, pipeline.streams[0], None, SCOPES)
     assert target_of(with_query(request.url, attached.query)) == asked.target
     assert {name.lower(): value for name, value in attached.headers} == asked.headers
+
+
+def token_of(pipeline: Pipeline, exchange: list[Message]) -> str:
+    """What the code reads out of the answer that is shown, to the request that is shown; "" where none is."""
+    auth = pipeline.source.auth
+    if not isinstance(auth, OAuth2):
+        assert exchange == []
+        return ""
+    asked, answered = exchange
+    request = token_request(auth, SCOPES, None)
+    headers = {"host": urlsplit(request.url).netloc} | {name.lower(): value for name, value in request.headers}
+    assert (urlsplit(request.url).path, headers) == (asked.target, asked.headers)
+    assert urlencode(request.form) == asked.body
+    tokens = read_tokens(auth, answered.response, NOW)
+    assert tokens.expires_in != auth.default_token_expiration or '"expires_in": 3600' in answered.body
+    assert (tokens.refresh_token is None) == ("n3xt" not in answered.body)
+    return tokens.access_token
 
 
 def test_every_paginator_and_way_of_authentication_has_an_example():
     shown = {block.heading for block in [*STREAMS, *examples(Auth)]}
     described = {name for name, model in models().items() if model in members(Paginator) + members(Auth)}
     assert shown >= described
+
+
+@pytest.mark.parametrize("row", markdown.table(PIPELINES, "Access tokens").rows, ids=" ".join)
+def test_an_answer_of_a_token_endpoint_means_what_the_table_says(row: list[str]):
+    status, header, body, meaning = (cell.strip("`") for cell in row)
+    (example, *_) = (each for each in examples(Auth) if each.heading == "oauth2_refresh_token")
+    auth = load_text(f"{SOURCE}{indent(example.text, '  ').lstrip()}streams:\n{ORDERS}", "example.yaml").source.auth
+    assert isinstance(auth, OAuth2RefreshToken)
+    headers = {name.lower(): value for name, value in [header.split(": ")]} if header else {}
+    try:
+        read_tokens(auth, Response(int(status), headers, body.encode()), NOW)
+        found = "a token"
+    except SourceError as error:
+        found = str(error.kind)
+    assert found == meaning
 
 
 @pytest.mark.parametrize("row", markdown.table(PIPELINES, "What a response means").rows, ids=" ".join)
@@ -181,6 +217,29 @@ def test_a_response_means_what_the_table_says(row: list[str]):
     assert found == meaning
 
 
+def rules_shown() -> str:
+    return next(block.text for block in BLOCKS if block.heading == "responses" and block.language == "yaml")
+
+
+@pytest.mark.parametrize("row", markdown.table(PIPELINES, "responses", 1).rows, ids=" ".join)
+def test_a_response_means_what_the_rules_say(row: list[str]):
+    """Whether they are those of the source or of the stream."""
+    status, header, body, meaning, seconds = (cell.strip("`") for cell in row)
+    rules = "  ".join(rules_shown().splitlines(keepends=True))
+    of_source = load_text(f"{SOURCE}{NO_AUTH}  {rules}streams:\n{ORDERS}", "example.yaml")
+    of_stream = load_text(f"{SOURCE}{NO_AUTH}streams:\n{ORDERS}  {rules}", "example.yaml")
+    headers = {name.lower(): value for name, value in [header.split(": ")]} if header else {}
+    for pipeline in (of_source, of_stream):
+        answered = Response(int(status), headers, body.encode())
+        wait = None
+        try:
+            page = read_page(pipeline.streams[0], None, answered, NOW, pipeline.source.responses)
+            found = "a page" if page.records else "the end of data"
+        except SourceError as error:
+            found, wait = str(error.kind), error.retry_after
+        assert (found, f"{wait:g}" if wait else "") == (meaning, seconds)
+
+
 def test_the_limits_are_those_of_the_code():
     limits = dict(markdown.table(PIPELINES, "Limits").rows)
     mebibyte = 1024 * 1024
@@ -189,6 +248,7 @@ def test_the_limits_are_those_of_the_code():
     assert limits["body inflated"].startswith(f"{MAX_INFLATED // mebibyte} MiB, and {MAX_RATIO} times")
     assert limits["cursor or next link"] == f"{MAX_CURSOR:,} characters"
     assert f"at most {MAX_WAIT / 3600:g} hours" in PIPELINES
+    assert f"at most {LONGEST_TOKEN:,} characters" in PIPELINES
 
 
 def test_the_broken_file_gives_the_errors_that_are_shown():

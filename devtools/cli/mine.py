@@ -135,6 +135,7 @@ async def _settle_users(job: Job, services: Services) -> list[User]:
     strangers = [user.id async for user in services.users.all() if user.id not in job.users.users]
     for stranger in strangers:
         await services.users.remove(stranger)
+        await services.tokens.forget(stranger)
     return list(job.users.users.values())
 
 

@@ -86,6 +86,7 @@ def remove(users: Names, data: Data = None) -> None:
     async def forget(services: Services) -> None:
         for user in await _known(users, services):
             await services.users.remove(user.id)
+            await services.tokens.forget(user.id)
 
     with_services(data, forget)
     print(f"removed {len(users)}")

@@ -64,7 +64,7 @@ class SourceHttp:
         self._idle_seconds = idle_seconds
         self._client_limit = client_limit
         self._clock = clock
-        self._lanes = _Lanes(context or ssl.create_default_context())
+        self._lanes = Lanes(context or ssl.create_default_context())
         self._clients: OrderedDict[tuple[str, frozenset[str]], _UserClient] = OrderedDict()
 
     async def fetch(self, user: str, request: PageRequest, attachment: Attachment) -> Response:
@@ -118,7 +118,7 @@ class SourceHttp:
 class _UserClient:
     """One user's cookies and connections to the allowed origins."""
 
-    def __init__(self, lanes: "_Lanes", origins: frozenset[str]):
+    def __init__(self, lanes: "Lanes", origins: frozenset[str]):
         self.used_at = 0.0
         self.fetching = 0
         self._transport = _CredentialTransport(lanes, origins)
@@ -140,7 +140,7 @@ class _UserClient:
         )
         answer = await self._client.send(sent, stream=True)
         try:
-            body = await _read(answer)
+            body = await read_body(answer)
         except MalformedResponse:
             if answer.is_success:
                 raise
@@ -156,7 +156,7 @@ class _UserClient:
 class _CredentialTransport(httpx.AsyncBaseTransport):
     """Attaches the credential, to requests for the allowed origins only."""
 
-    def __init__(self, lanes: "_Lanes", origins: frozenset[str]):
+    def __init__(self, lanes: "Lanes", origins: frozenset[str]):
         self._lanes = lanes
         self._origins = origins
 
@@ -196,7 +196,7 @@ class _LaneStream(httpx.AsyncByteStream):
         self.release(self.whole)
 
 
-class _Lanes:
+class Lanes:
     """A last-in-first-out free list of transports with one connection each; the longest unused go first."""
 
     def __init__(self, context: ssl.SSLContext):
@@ -247,7 +247,7 @@ class _Lanes:
         task.add_done_callback(self._closing.discard)
 
 
-async def _read(answer: httpx.Response) -> bytes:
+async def read_body(answer: httpx.Response) -> bytes:
     """The body, inflated, within all size limits."""
     encoding = answer.headers.get("content-encoding", "identity").strip().lower() or "identity"
     if encoding not in {"identity", "gzip", "x-gzip", "deflate"}:

@@ -5,7 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from shared.pipeline.spec import PLACEHOLDER, ApiKey, Bearer, HeadersAuth, HttpBasic, NoAuth, Pipeline
+from shared.pipeline.spec import (
+    PLACEHOLDER,
+    ApiKey,
+    Bearer,
+    HeadersAuth,
+    HttpBasic,
+    NoAuth,
+    OAuth2ClientCredentials,
+    OAuth2RefreshToken,
+    Pipeline,
+)
 from shared.pipeline.templates import Scopes, render
 
 
@@ -18,7 +28,10 @@ class Attachment:
 
 
 def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
-    """Raises RequestRejected naming a credential that the user does not have."""
+    """Raises RequestRejected naming a credential that the user does not have.
+
+    The scope `access` has the `token` of a source with OAuth2.
+    """
     match pipeline.source.auth:
         case Bearer(token=token):
             return Attachment(headers=(("Authorization", f"Bearer {render(token, scopes)}"),))
@@ -31,6 +44,11 @@ def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
             return Attachment(headers=(("Authorization", f"Basic {base64.b64encode(pair).decode()}"),))
         case HeadersAuth(headers=headers):
             return Attachment(headers=tuple((name, render(value, scopes)) for name, value in headers.items()))
+        case OAuth2ClientCredentials(name=name, location=location) | OAuth2RefreshToken(name=name, location=location):
+            token = str(scopes["access"]["token"])
+            if name is None:
+                return Attachment(headers=(("Authorization", f"Bearer {token}"),))
+            return Attachment(headers=((name, token),)) if location == "header" else Attachment(query=((name, token),))
         case NoAuth():
             return Attachment()
 
@@ -42,6 +60,10 @@ def secrets_of(pipeline: Pipeline, credentials: Mapping[str, str]) -> list[str]:
             templates = [template]
         case HeadersAuth(headers=headers):
             templates = list(headers.values())
+        case OAuth2ClientCredentials(client_secret=secret, access_token_request_data=data):
+            templates = [secret, *data.values()]
+        case OAuth2RefreshToken(client_secret=secret, refresh_token=refresh, access_token_request_data=data):
+            templates = [secret or "", refresh, *data.values()]
         case NoAuth():
             templates = []
     found = PLACEHOLDER.findall(" ".join(templates))

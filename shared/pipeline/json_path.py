@@ -8,6 +8,11 @@ from jmespath.exceptions import JMESPathError
 from shared.errors import MalformedResponse
 
 
+def is_same(found: Any, value: Any) -> bool:
+    """Whether a value of the body is what a pipeline file names: a number is none of true and false."""
+    return bool(found == value) and isinstance(found, bool) == isinstance(value, bool)
+
+
 def found_at(path: str, body: Any) -> Any:
     """What the JMESPath expression finds, None for nothing.
 

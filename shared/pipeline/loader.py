@@ -127,10 +127,16 @@ def _line_of(location: Location, lines: dict[Location, int]) -> int:
 
 
 def _in_file(location: Location, lines: dict[Location, int]) -> Location:
-    """pydantic's path as the file has it; a key that YAML reads as a number stands in `lines` as text."""
+    """pydantic's path as the file has it; a key that YAML reads as a number stands in `lines` as text.
+
+    What may stand alone in a file is a list of one to pydantic: its number is no step of the file.
+    """
     path: Location = ()
     for step in in_file(location):
-        path = (*path, str(step) if (*path, str(step)) in lines else step)
+        if (*path, str(step)) in lines:
+            path = (*path, str(step))
+        elif isinstance(step, str) or (*path, step) in lines:
+            path = (*path, step)
     return path
 
 

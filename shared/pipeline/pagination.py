@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.errors import MalformedResponse
-from shared.pipeline.json_path import found_at
+from shared.pipeline.json_path import found_at, is_same
 from shared.pipeline.spec import (
     Cursor,
     HeaderLink,
@@ -81,8 +81,7 @@ def _is_last(stream: Stream, body: Any, count: int) -> bool:
 def _stops(stop: StopWhen, body: Any, count: int, asked_for: int) -> bool:
     if stop.path is None:
         return count < (asked_for if stop.page == "short" else 1)
-    found = found_at(stop.path, body)
-    return bool(found == stop.value) and isinstance(found, bool) == isinstance(stop.value, bool)
+    return is_same(found_at(stop.path, body), stop.value)
 
 
 def _as_cursor(value: Any, path: str) -> str | None:

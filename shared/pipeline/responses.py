@@ -1,13 +1,15 @@
 """What a response means: a page of records, or one of the failures of `shared/errors.py`. Pure."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from shared.errors import (
+    CursorExpired,
     InvalidCredential,
     MalformedResponse,
     RateLimited,
@@ -15,12 +17,11 @@ from shared.errors import (
     SourceError,
     TemporaryFailure,
 )
-from shared.pipeline.json_path import found_at
+from shared.pipeline.json_path import found_at, is_same
 from shared.pipeline.pagination import next_cursor, whole_number
-from shared.pipeline.spec import Offset, PageNumber, Stream
-
-MAX_WAIT = 6 * 3600.0
-"""Seconds; a source that asks for more is asked again after this."""
+from shared.pipeline.spec import BodyMatch, HeaderMatch, Offset, PageNumber, ResponseRule, Stream
+from shared.pipeline.spec.reading import PATIENT
+from shared.pipeline.waits import asked_wait, capped, is_used_up, retry_after, seconds_or_date
 
 MAX_RECORDS = 10_000
 LONGEST_CODE = 100
@@ -29,6 +30,18 @@ THROTTLING_CODES = frozenset({4, 17, 32, 613, *range(80_000, 80_015)})
 TRANSIENT_CODES = frozenset({1, 2})
 CREDENTIAL_CODES = frozenset({102, 190})
 """Graph-like error codes, which arrive with status 200, 400 or 403 alike."""
+
+LONGEST_SEARCHED = 1000
+"""Characters of a text that a pattern of a pipeline file is searched in."""
+
+FAILURES: dict[str, type[SourceError]] = {
+    "rate_limited": RateLimited,
+    "temporary": TemporaryFailure,
+    "invalid_credential": InvalidCredential,
+    "rejected": RequestRejected,
+    "cursor_expired": CursorExpired,
+    "malformed": MalformedResponse,
+}
 
 Record = dict[str, Any]
 
@@ -55,60 +68,98 @@ class Page:
     total: int | None = None
 
 
-def read_page(stream: Stream, cursor: str | None, response: Response, now: datetime) -> Page:
-    """Raises a SourceError that says what to do next; a broken body is never half-read."""
+def read_page(
+    stream: Stream,
+    cursor: str | None,
+    response: Response,
+    now: datetime,
+    source_rules: Sequence[ResponseRule] = (),
+) -> Page:
+    """Raises a SourceError that says what to do next; a broken body is never half-read.
+
+    The first rule that fits counts, those of the stream before those of the source.
+    """
+    body = _Body(response)
+    rule = _fitting((*stream.responses, *source_rules), response, body)
+    match rule.means if rule else None:
+        case "page":
+            return _page(stream, cursor, response, body.parsed)
+        case "end_of_data":
+            return Page([], None)
+    if rule is not None:
+        raise _as_told(rule, response, body, now)
     if not 200 <= response.status < 300:
-        raise _failure(response, stream, now)
-    body = _parsed(response)
-    if error := _error_inside(body, stream):
+        raise _failure(response, body, stream, now)
+    if error := _error_inside(body.parsed, stream):
         raise _classified(response, error, now)
+    return _page(stream, cursor, response, body.parsed)
+
+
+def _page(stream: Stream, cursor: str | None, response: Response, body: Any) -> Page:
     records = _records(body, stream)
     page_cursor = next_cursor(stream, cursor, body, response.headers, records)
     return Page(records, page_cursor, response.headers, _total(stream, body))
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait, from `Retry-After` (seconds, fractional too, or an HTTP date) or `X-RateLimit-Reset`.
+class _Body:
+    """The body as JSON, parsed once and only when it is asked for."""
 
-    Zero, negative and past values mean «now» and count as None, so that back-off takes over; absurd ones are
-    capped at MAX_WAIT.
-    """
-    wait = _seconds(headers.get("retry-after", ""), now)
-    if wait is None:
-        wait = _until_epoch(headers.get("x-ratelimit-reset", ""), now)
-    return _capped(wait)
+    def __init__(self, response: Response):
+        self._response = response
+
+    @cached_property
+    def parsed(self) -> Any:
+        """Raises MalformedResponse."""
+        return _parsed(self._response)
+
+    @property
+    def parsed_or_none(self) -> Any:
+        try:
+            return self.parsed
+        except MalformedResponse:
+            return None
+
+    def at(self, path: str) -> Any:
+        try:
+            return found_at(path, self.parsed)
+        except MalformedResponse:
+            return None
 
 
-def _capped(wait: float | None) -> float | None:
-    return min(wait, MAX_WAIT) if wait is not None and wait > 0 else None
+def _fitting(rules: Sequence[ResponseRule], response: Response, body: _Body) -> ResponseRule | None:
+    """The first rule that fits; to one about the body, a body that is not JSON has nothing."""
+    return next((rule for rule in rules if _fits(rule, response, body)), None)
 
 
-def _seconds(value: str, now: datetime) -> float | None:
-    if not value.strip():
-        return None
+def _fits(rule: ResponseRule, response: Response, body: _Body) -> bool:
+    if rule.status and not any(each in (response.status, f"{response.status // 100}xx") for each in rule.status):
+        return False
+    if rule.header is not None and not _matches(rule.header, response.headers.get(rule.header.name.lower())):
+        return False
+    return rule.body is None or _matches(rule.body, body.at(rule.body.path))
+
+
+def _matches(match: HeaderMatch | BodyMatch, found: Any) -> bool:
+    if match.exists is not None:
+        return (found is not None) is match.exists
+    if match.regex is not None:
+        is_text = isinstance(found, str | int | float) and not isinstance(found, bool)
+        return is_text and re.search(match.regex, str(found)[:LONGEST_SEARCHED]) is not None
+    return is_same(found, match.value)
+
+
+def _as_told(rule: ResponseRule, response: Response, body: _Body, now: datetime) -> SourceError:
+    said = f"the pipeline file calls it {rule.means}: status {response.status}"
+    if rule.wait is not None:
+        asked = asked_wait(rule.wait, response.headers, body.parsed_or_none, now)
+    else:
+        asked = retry_after(response.headers, now) if rule.means in PATIENT else None
+    return FAILURES[rule.means](said, asked)
+
+
+def _failure(response: Response, body: _Body, stream: Stream, now: datetime) -> SourceError:
     try:
-        wait = float(value)
-        return wait if wait == wait else None
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, IndexError, TypeError):
-        return None
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
-
-
-def _until_epoch(value: str, now: datetime) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number - now.timestamp() if number > 1e9 else number
-
-
-def _failure(response: Response, stream: Stream, now: datetime) -> SourceError:
-    try:
-        error = _error_inside(_parsed(response), stream) or {}
+        error = _error_inside(body.parsed, stream) or {}
     except MalformedResponse:
         error = {}
     return _classified(response, error, now)
@@ -118,12 +169,12 @@ def _classified(response: Response, error: Record, now: datetime) -> SourceError
     """One failure from status and error body; the body's code counts more than the status."""
     status, code, headers = response.status, _code(error), response.headers
     said = f"status {status}" + (f", code {code}" if code is not None else "")
-    exhausted = headers.get("retry-after") or headers.get("x-ratelimit-remaining") == "0"
+    exhausted = headers.get("retry-after") or headers.get("x-ratelimit-remaining") == "0" or is_used_up(headers)
     if code in THROTTLING_CODES or status == 429 or (status == 403 and exhausted):
         return RateLimited(f"throttled: {said}", retry_after(headers, now))
     if code in CREDENTIAL_CODES or status in {401, 403}:
         return InvalidCredential(f"the credential was refused: {said}")
-    asked = _capped(_seconds(headers.get("retry-after", ""), now))
+    asked = capped(seconds_or_date(headers.get("retry-after", ""), now))
     if code in TRANSIENT_CODES or status >= 500 or status in {408, 425}:
         return TemporaryFailure(f"the source failed: {said}", asked)
     if 200 <= status < 300:
@@ -160,7 +211,7 @@ def _error_inside(body: Any, stream: Stream) -> Record | None:
         return _as_error(found) if found else None
     if not isinstance(body, dict) or not body.get("error"):
         return None
-    has_records = stream.records is not None and found_at(stream.records, body) is not None
+    has_records = any(found_at(path, body) is not None for path in stream.records)
     return None if has_records else _as_error(body["error"])
 
 
@@ -177,10 +228,17 @@ def _total(stream: Stream, body: Any) -> int | None:
 
 
 def _records(body: Any, stream: Stream) -> list[Record]:
-    found = body if stream.records is None else found_at(stream.records, body)
-    where = stream.records or "body"
-    if not isinstance(found, list):
-        raise MalformedResponse(f"{where}: found {type(found).__name__}, allowed: a list of records")
-    if len(found) > MAX_RECORDS:
-        raise MalformedResponse(f"{where}: found {len(found)} records, allowed: {MAX_RECORDS} a page")
-    return [record if isinstance(record, dict) else {"value": record} for record in found]
+    """The lists of all paths, one after the other. One may be missing where another is there."""
+    paths = stream.records or ("@",)
+    found = {path: found_at(path, body) for path in paths}
+    if any(each is not None for each in found.values()):
+        found = {path: each for path, each in found.items() if each is not None}
+    for path, each in found.items():
+        if not isinstance(each, list):
+            where = path if stream.records else "body"
+            raise MalformedResponse(f"{where}: found {type(each).__name__}, allowed: a list of records")
+    records = [record for each in found.values() for record in each]
+    if len(records) > MAX_RECORDS:
+        where = ", ".join(stream.records) or "body"
+        raise MalformedResponse(f"{where}: found {len(records)} records, allowed: {MAX_RECORDS} a page")
+    return [record if isinstance(record, dict) else {"value": record} for record in records]

@@ -21,6 +21,7 @@ from shared.adapters.open_run_table import OpenRunTable
 from shared.adapters.parked_table import ParkedTable
 from shared.adapters.schedule_table import ScheduleTable
 from shared.adapters.service_bus import Outgoing
+from shared.adapters.token_table import TokenTable
 from shared.adapters.user_table import UserTable
 from shared.checkpoint import Checkpoint
 from shared.messages import StreamKey
@@ -35,6 +36,7 @@ from tests.fakes.memory_broker import Clock, Delivered, MemoryBroker
 from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
 from tests.fakes.scripted_source import Call, ScriptedSource
+from tests.fakes.token_server import ScriptedTokens, TokenServer
 
 START = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
 
@@ -67,16 +69,19 @@ class World:
         self.clock = Clock(START)
         self.broker = MemoryBroker(self.clock)
         self.source = ScriptedSource(self.respond)
+        self.token_server = TokenServer(lambda: (self.clock.now() - START).total_seconds())
+        self.token_endpoint = ScriptedTokens(self.token_server)
         self.streams, self.users = MemoryTable(), MemoryTable()
         self.open_runs, self.parked = MemoryTable(), MemoryTable()
-        self.schedules, self.control = MemoryTable(), MemoryTable()
+        self.schedules, self.control, self.tokens = MemoryTable(), MemoryTable(), MemoryTable()
+        self.cipher = CredentialCipher(Fernet.generate_key().decode())
         self.pages, self.output = MemoryObjects(), MemoryObjects()
         self.cache = SeenCache()
         self.services = self._services()
 
     @property
     def tables(self) -> list[MemoryTable]:
-        return [self.streams, self.users, self.open_runs, self.parked, self.schedules, self.control]
+        return [self.streams, self.users, self.open_runs, self.parked, self.schedules, self.control, self.tokens]
 
     async def add_user(self, name: str = "ann", token: str = "token-of-ann", **changes: object) -> None:
         user = User(name, {"token": token} if token else {}, **changes)  # type: ignore[arg-type]  # keywords of a test
@@ -161,13 +166,15 @@ class World:
             pipelines={parsed.pipeline: parsed},
             checkpoints=CheckpointTable(self.streams, self.pages),
             deliveries=DeliveryTable(self.streams, self.pages),
-            users=UserTable(self.users, CredentialCipher(Fernet.generate_key().decode())),
+            users=UserTable(self.users, self.cipher),
+            tokens=TokenTable(self.tokens, self.cipher),
             open_runs=OpenRunTable(self.open_runs),
             parked=ParkedTable(self.parked),
             schedules=ScheduleTable(self.schedules),
             admission=AdmissionTable(self.control, lambda: self.clock.now().timestamp()),
             broker=self.broker,
             source=self.source,
+            token_endpoint=self.token_endpoint,
             output=self.output,
             now=self.clock.now,
             sleep=self.clock.sleep,

@@ -19,10 +19,12 @@ from shared.adapters.open_run_table import OpenRun, OpenRunTable
 from shared.adapters.parked_table import Parked, ParkedTable
 from shared.adapters.schedule_table import Schedule, ScheduleTable
 from shared.adapters.tables import Table
+from shared.adapters.token_table import StoredTokens, TokenTable
 from shared.adapters.user_table import UserTable
 from shared.checkpoint import Checkpoint, LoopGuard, RunState
 from shared.errors import AlreadyExists, Conflict, ErrorKind
 from shared.messages import Priority, StreamKey
+from shared.pipeline.oauth2 import LONGEST_TOKEN
 from shared.users import User, UserState
 from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
@@ -256,6 +258,51 @@ async def test_users_are_gone_through_from_any_of_them_on(table: Table):
     assert sorted(order) == sorted(["ann", "Bob", "änn", "a/b", "c d"])
     for place, name in enumerate(order):
         assert [user.id async for user in users.all(name)] == order[place + 1 :]
+
+
+async def test_tokens_survive_and_are_not_readable_in_storage(table: Table):
+    tokens = TokenTable(table, CredentialCipher(Fernet.generate_key().decode()))
+    assert await tokens.read(KEY.user, "social") == StoredTokens(KEY.user, "social")
+    fresh = await tokens.write(StoredTokens(KEY.user, "social").leased("canary-no-secret", NOW))
+    assert await tokens.read(KEY.user, "social") == fresh
+    renewed = await tokens.write(fresh.renewed("seed-canary", "a" * LONGEST_TOKEN, '"' * LONGEST_TOKEN, NOW))
+    assert await tokens.read(KEY.user, "social") == renewed
+    assert (renewed.generation, renewed.lease_owner, renewed.leased_until) == (1, "", None)
+    stored = str([row async for row in table.scan()])
+    assert "seed-canary" not in stored
+    assert "aaaaaa" not in stored
+
+
+async def test_of_two_who_write_tokens_one_is_first(table: Table):
+    tokens = TokenTable(table, CredentialCipher(Fernet.generate_key().decode()))
+    nobodys = StoredTokens("ann", "social")
+    first = await tokens.write(nobodys.leased("one", NOW))
+    with pytest.raises(Conflict):
+        await tokens.write(nobodys.leased("other", NOW))
+    await tokens.write(first.leased("one", NOW + timedelta(seconds=1)))
+    with pytest.raises(Conflict):
+        await tokens.write(first.renewed("s", "a", "r", NOW))
+
+
+async def test_a_users_tokens_are_forgotten_for_every_pipeline_and_nobody_elses(table: Table):
+    tokens = TokenTable(table, CredentialCipher(Fernet.generate_key().decode()))
+    kept = [await tokens.write(StoredTokens(user, "social").leased("x", NOW)) for user in ("ann2", "Ann")]
+    for pipeline in ("social", "mail"):
+        await tokens.write(StoredTokens("ann", pipeline).leased("x", NOW))
+    await tokens.forget("ann")
+    await tokens.forget("ann")
+    assert [await tokens.read("ann", pipeline) for pipeline in ("social", "mail")] == [
+        StoredTokens("ann", "social"),
+        StoredTokens("ann", "mail"),
+    ]
+    assert [await tokens.read(each.user, "social") for each in kept] == kept
+
+
+async def test_tokens_that_no_key_opens_say_so(table: Table):
+    tokens, others = (TokenTable(table, CredentialCipher(Fernet.generate_key().decode())) for _ in range(2))
+    await tokens.write(StoredTokens("ann", "social").renewed("s", "a", "r", NOW))
+    found = await others.read("ann", "social")
+    assert (found.is_sealed, found.access_token, found.generation) == (True, "", 1)
 
 
 async def test_open_runs_are_removed_by_version(table: Table):

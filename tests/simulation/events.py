@@ -25,13 +25,13 @@ async def rotate_credentials(simulation: "Simulation") -> None:
         if simulation.chance() < 0.5:
             await simulation.outside.users.put(User(user, {"token": token}))
             await simulation.some_seconds(20)
-            simulation.api.accepted[user] = token
+            simulation.let_in(user, token)
         else:
-            simulation.api.accepted[user] = token
+            simulation.let_in(user, token)
             await simulation.some_seconds(20)
             await simulation.outside.users.put(User(user, {"token": token}))
     for user in rotating:  # whoever was refused in between has a credential to go on with
-        await simulation.outside.users.put(User(user, {"token": simulation.api.accepted[user]}))
+        await simulation.outside.users.put(User(user, {"token": simulation.tokens[user][-1]}))
 
 
 async def revoke_a_credential(simulation: "Simulation") -> None:

@@ -18,6 +18,7 @@ from tests.simulation.history import Commit, commits_of
 from tests.simulation.host import SLOTS
 from tests.simulation.simulation import Invariant, Simulation, Violation
 from tests.simulation.source import BIG, ODD, Shown
+from tests.simulation.token_invariants import TOKEN_INVARIANTS
 from tests.simulation.workload import BY_POSITION
 
 Line = dict[str, object]
@@ -246,16 +247,16 @@ async def a_stop_stops(simulation: Simulation) -> None:
 
 
 async def no_secret_leaves(simulation: Simulation) -> None:
-    """Tokens stand nowhere but, encrypted, in the users table, and go to the source alone."""
-    if simulation.api.leaks:
-        raise Violation(f"the credential of {simulation.api.leaks[0]} went to another host")
+    """Tokens stand nowhere but, encrypted, in the tables for them, and go to the source alone."""
+    if leaks := simulation.api.leaks + simulation.token_endpoint.leaks:
+        raise Violation(f"the credential of {leaks[0]} went to another host")
     changes = chain.from_iterable(table.changes for table in simulation.tables.values())
     values = chain.from_iterable(change.after.values.values() for change in changes)
     written = [value if isinstance(value, bytes) else str(value).encode() for value in values]
     written += [*simulation.broker.bodies, *simulation.output.written.values(), *simulation.pages.written.values()]
     written += [line.encode() for line in simulation.said]
     everything = b"\n".join(written)
-    for tokens in simulation.tokens.values():
+    for tokens in (*simulation.tokens.values(), simulation.token_server.every):
         for token in map(str.encode, tokens):
             if token in everything or base64.b64encode(token) in everything:
                 raise Violation(f"the token {token.decode()} leaked")
@@ -275,6 +276,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     nobody_is_passed_over,
     a_stop_stops,
     no_secret_leaves,
+    *TOKEN_INVARIANTS,
 )
 
 

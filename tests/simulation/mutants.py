@@ -16,7 +16,6 @@ import processors.dead_letters
 import processors.delivery
 import shared.pipeline.pagination
 import shared.pipeline.responses
-import shared.strands
 from processors.dead_letters import Letter
 from processors.delivery import BatchLimits, next_plan
 from shared.adapters.admission_table import AdmissionTable
@@ -34,6 +33,8 @@ from tests.fakes.memory_tables import MemoryTable
 from tests.simulation import host
 from tests.simulation.broker import DEAD, Message
 from tests.simulation.simulation import Simulation, Violation
+from tests.simulation.slice_mistakes import SLICE_MISTAKES
+from tests.simulation.token_mistakes import TOKEN_MISTAKES
 from tests.simulation.weather import Climate
 from tests.simulation.workloads import (
     BROKER_FAILS,
@@ -245,28 +246,6 @@ async def _only_open_runs(checkpoint: Checkpoint, services: Services) -> None:
         await _SEND_CURRENT(checkpoint, services)
 
 
-def _watermark_per_page(self: Checkpoint, *args: Any, **kwargs: Any) -> Checkpoint:
-    after = _COMMITTED(self, *args, **kwargs)
-    return dataclasses.replace(after, watermark=after.highest)
-
-
-def _done_at_once(ledger: Checkpoint, now: Any) -> Checkpoint:
-    return dataclasses.replace(ledger, open_strands=ledger.open_strands - 1).ended(now)
-
-
-async def _strand_alone(
-    self: CheckpointTable, strand: Checkpoint, ledger: Checkpoint, page: CommittedPage | None, seen: bytes
-) -> tuple[Checkpoint, Checkpoint]:
-    """The strand commits; its ledger is written afterwards, whatever it says by then."""
-    written = await _COMMIT(self, dataclasses.replace(strand, index=ledger.run + strand.slice), page, seen)
-    latest = await self.read(ledger.key)
-    return written, await self.replace(dataclasses.replace(ledger, etag=latest.etag if latest else None))
-
-
-def _always_caught_up(self: Checkpoint, *args: Any) -> Checkpoint:
-    return dataclasses.replace(_BEGIN_AGAIN(self, *args), caught_up=True)
-
-
 _FIRST: dict[str, Any] = {}
 _ATTACHMENT = miners.miner.attachment
 _MINE = miners.miner.mine
@@ -274,8 +253,6 @@ _PERCENT = AdmissionTable.percent
 _LOOK_AT = miners.reconciler._look_at
 _SEND_CURRENT = processors.dead_letters.send_current
 _COMMIT = CheckpointTable.commit
-_COMMITTED = Checkpoint.committed
-_BEGIN_AGAIN = Checkpoint.begin_again
 _PAGE_ROW = CheckpointTable._page_row
 _ONE = host.Worker._one
 _NEXT_CURSOR: Callable[..., str | None] = shared.pipeline.pagination.next_cursor
@@ -353,31 +330,6 @@ MUTANTS: tuple[Mutant, ...] = (
         ("runs close together",),
     ),
     Mutant(
-        "watermark moved per page",
-        ((Checkpoint, "committed", _watermark_per_page),),
-        ("incremental, newest first, cancelled",),
-    ),
-    Mutant(
-        "run done with its first strand",
-        ((shared.strands, "_one_less", _done_at_once),),
-        ("offsets side by side", "windows side by side"),
-    ),
-    Mutant(
-        "ledger not in the transaction of its strands",
-        ((CheckpointTable, "commit_strand", _strand_alone),),
-        ("offsets side by side", "offsets side by side, moving"),
-    ),
-    Mutant(
-        "older content kept behind a newer one",
-        ((miners.miner, "contradicts", lambda *_: False),),
-        ("offsets side by side, moving",),
-    ),
-    Mutant(
-        "stopped at what is seen behind a cancelled run",
-        ((Checkpoint, "begin_again", _always_caught_up),),
-        ("newest first, cancelled",),
-    ),
-    Mutant(
         "run at its beginning left alone",
         ((miners.scheduler, "_perhaps_unsent", lambda *_: False),),
         ("no reconciler",),
@@ -391,6 +343,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         BROKER_FAILS,
     ),
+    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *TOKEN_MISTAKES)),
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.adapters.service_bus import Outgoing
 from shared.adapters.tables import Row
+from shared.pipeline.oauth2 import TokenRequest
 from shared.pipeline.requests import PageRequest
 from tests.simulation.broker import Message
 from tests.simulation.processes import Process
@@ -112,6 +113,8 @@ def of(subject: Any) -> str:
             text = f"{subject.queue}: {subject.outgoing.message_id} (delivery {subject.deliveries})"
         case PageRequest():
             text = subject.url.partition("&access_token")[0]
+        case TokenRequest():
+            text = subject.url
         case str():
             text = subject
         case _ if hasattr(subject, "row"):

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
@@ -10,17 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.fernet import Fernet
-
 from miners.scheduler import CURED_BY_TIME, CURED_BY_USER
 from shared.adapters import checkpoint_table
 from shared.adapters.admission_table import AdmissionTable
 from shared.adapters.checkpoint_table import CheckpointTable
-from shared.adapters.credential_cipher import CredentialCipher
 from shared.adapters.delivery_table import DeliveryTable
 from shared.adapters.open_run_table import OpenRunTable
 from shared.adapters.parked_table import ParkedTable
 from shared.adapters.schedule_table import ScheduleTable
+from shared.adapters.token_table import TokenTable
 from shared.adapters.user_table import UserTable
 from shared.checkpoint import WHOLE, Checkpoint, RunState
 from shared.errors import Conflict, ErrorKind
@@ -29,13 +26,16 @@ from shared.outcome import Outcome
 from shared.runs import resume
 from shared.services import TABLES, Services
 from shared.users import User
+from tests.fakes.token_server import TokenServer
 from tests.fakes.world import START
 from tests.simulation.broker import SimulatedBroker
+from tests.simulation.cipher import CIPHER
 from tests.simulation.events import EVENTS
 from tests.simulation.history import WatchedObjects, WatchedTable
 from tests.simulation.host import SLOTS, Bell, Worker
 from tests.simulation.processes import Port, Process
 from tests.simulation.source import SimulatedApi
+from tests.simulation.token_endpoint import SimulatedTokenEndpoint
 from tests.simulation.virtual_time import VirtualLoop
 from tests.simulation.weather import Climate, SeededWeather, Strike, Tell
 from tests.simulation.workload import Workload, pipelines_of, settings_of
@@ -49,27 +49,6 @@ TICKS = timedelta(minutes=10)
 MOST_TICKS = 40
 TIMER_SECONDS = 60.0
 
-
-class RememberingCipher(CredentialCipher):
-    """The real one, but asked once for each credential, because it takes time. Nothing depends on its bytes."""
-
-    def __init__(self) -> None:
-        super().__init__(Fernet.generate_key().decode())
-        self._sealed: dict[str, bytes] = {}
-        self._opened: dict[bytes, dict[str, str]] = {}
-
-    def encrypt(self, credentials: dict[str, str]) -> bytes:
-        name = json.dumps(credentials)
-        if name not in self._sealed:
-            self._sealed[name] = super().encrypt(credentials)
-            self._opened[self._sealed[name]] = credentials
-        return self._sealed[name]
-
-    def decrypt(self, ciphertext: bytes) -> dict[str, str] | None:
-        return self._opened.get(ciphertext) or super().decrypt(ciphertext)
-
-
-CIPHER = RememberingCipher()
 
 CURABLE = CURED_BY_TIME | CURED_BY_USER | {ErrorKind.UNKNOWN}
 
@@ -99,15 +78,19 @@ class Simulation:
 
     def __post_init__(self) -> None:
         work = self.workload
-        self.rng, self._events_rng, faults, api, bus = (
-            random.Random(f"{self.seed} {what}") for what in ("time", "events", "faults", "api", "broker")
+        self.rng, self._events_rng, faults, api, bus, asked = (
+            random.Random(f"{self.seed} {what}") for what in ("time", "events", "faults", "api", "broker", "tokens")
         )
         self.loop = VirtualLoop()
         self.tables = {name: WatchedTable(self.loop.time) for name in TABLES}
         self.pages, self.output = WatchedObjects(), WatchedObjects()
         chances = {"duplicate": work.duplicate, "lost": work.lost, "expired": work.expired, "late": work.late}
         self.broker = SimulatedBroker(bus, self.now, **chances, ring=self._ring)
-        self.api = SimulatedApi(api, work, self.loop.time)
+        self.token_server = TokenServer(
+            self.loop.time, work.token_life, minted=lambda user, name: f"canary-{user}-{name}-granted"
+        )
+        self.token_endpoint = SimulatedTokenEndpoint(asked, work, self.token_server)
+        self.api = SimulatedApi(api, work, self.loop.time, None if work.auth == "bearer" else self.token_server)
         self._workers: dict[Process, Worker] = {}
         self.bell = Bell()
         self.weather = SeededWeather(
@@ -181,7 +164,7 @@ class Simulation:
     async def _add_users(self) -> None:
         for user, (token,) in self.tokens.items():
             refused = user in self.workload.refused_users
-            self.api.accepted[user] = "canary-nobody-secret" if refused else token
+            self.let_in(user, "canary-nobody-secret" if refused else token)
             await self.outside.users.put(User(user, {"token": token}))
 
     async def _until_ended(self) -> None:
@@ -337,12 +320,14 @@ class Simulation:
             checkpoints=CheckpointTable(tables["streams"], pages),
             deliveries=DeliveryTable(tables["streams"], pages),
             users=UserTable(tables["users"], CIPHER),
+            tokens=TokenTable(tables["tokens"], CIPHER),
             open_runs=OpenRunTable(tables["openruns"]),
             parked=ParkedTable(tables["parked"]),
             schedules=ScheduleTable(tables["schedules"]),
             admission=AdmissionTable(tables["control"], self.loop.time),
             broker=port(self.broker, "broker"),
             source=port(self.api, "source"),
+            token_endpoint=port(self.token_endpoint, "token_endpoint"),
             output=port(self.output, "output"),
             now=now,
             random=self.rng.random,
@@ -374,7 +359,14 @@ class Simulation:
 
     def revoke(self, user: str) -> None:
         self.revoked.add(user)
-        self.api.accepted[user] = "canary-nobody-secret"
+        self.let_in(user, "canary-nobody-secret")
+
+    def let_in(self, user: str, token: str) -> None:
+        """At the API; whatever was good before is so no more."""
+        self.api.accepted[user] = token
+        self.token_server.revoke(user)
+        self.token_server.refresh_tokens[token] = user
+        self.token_server.clients[user, token] = user
 
     def is_hopeless(self, key: StreamKey) -> bool:
         """Whether the API does not let this user in, so that nothing of theirs need ever start."""

@@ -10,6 +10,7 @@ from shared.pipeline.auth import Attachment
 from shared.pipeline.requests import PageRequest
 from shared.pipeline.responses import Response
 from tests.fakes.scripted_source import answer
+from tests.fakes.token_server import TokenServer
 from tests.simulation.troubles import PATIENT, REFUSALS, TROUBLES
 from tests.simulation.workload import BEGINNING, Workload
 
@@ -25,6 +26,9 @@ NEW = 1000
 
 EMPTY = "~"
 """Stands at the end of a cursor that an empty page has named: it leads on from the same place, but is another one."""
+
+YOUNG = 660.0
+"""Seconds for which an access token is never ended early: while it counts as fresh, by a clock that may jump back."""
 
 Shown = tuple[int, int]
 """Id and version of a record."""
@@ -48,7 +52,10 @@ class SimulatedApi:
     rng: random.Random
     work: Workload
     now: Callable[[], float]
+    token_server: TokenServer | None = None
     accepted: dict[str, str] = field(default_factory=dict)
+    uses: list[tuple[float, str, str]] = field(default_factory=list)
+    """Second, user and access token of every call, where tokens have to be asked for."""
     calls: list[tuple[float, str]] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
@@ -63,7 +70,7 @@ class SimulatedApi:
         if parts.hostname != HOST:
             self.leaks.append(user)
             return answer({"data": [], "next": None})
-        if dict(attachment.headers).get("Authorization") != f"Bearer {self.accepted.get(user)}":
+        if not self._lets_in(user, dict(attachment.headers).get("Authorization", "").removeprefix("Bearer ")):
             return self._bad(REFUSALS)
         if self.rng.random() < self.work.trouble:
             return self._bad(PATIENT if self.rng.random() < 0.005 else TROUBLES)
@@ -93,6 +100,18 @@ class SimulatedApi:
                     rows.append((position, moved[1], moved[2] + 1))
                 else:
                     rows.append((position, NEW + position, 1))
+
+    def _lets_in(self, user: str, token: str) -> bool:
+        if self.token_server is None:
+            return token == self.accepted.get(user)
+        self.uses.append((self.now(), user, token))
+        granted = self.token_server.granted.get(token)
+        if granted and self.now() - granted.at > YOUNG and self.rng.random() < self.work.early:
+            self.token_server.end_access(user)
+        if not self.token_server.accepts(user, token):
+            return False
+        self.accepted[user] = token
+        return True
 
     def _bad(self, answers: tuple[Callable[[], Response], ...]) -> Response:
         self.bad += 1

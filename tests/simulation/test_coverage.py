@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from shared.messages import Priority, WakeUp
-from shared.pipeline.spec import Paginator
+from shared.pipeline.spec import OAuth2, Paginator
 from shared.services import TABLES
 from tests.simulation.events import EVENTS
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.simulation import Simulation
 from tests.simulation.weather import Climate
-from tests.simulation.workload import PAGINATORS
+from tests.simulation.workload import AUTHS, PAGINATORS, pipelines_of
 from tests.simulation.workloads import CROWDS, WORKLOADS
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def test_every_function_of_the_app_is_invoked_by_some_workload(played: list[Simu
 
 def test_every_table_and_every_door_is_touched_by_some_workload(played: list[Simulation]):
     touched = {point.split(" ")[1].split(".")[0] for simulation in played for point in simulation.weather.points}
-    assert touched == {*TABLES, "broker", "source", "output", "pages", "host"}
+    assert touched == {*TABLES, "broker", "source", "token_endpoint", "output", "pages", "host"}
 
 
 def test_every_kind_of_message_and_every_priority_is_sent_by_some_workload(played: list[Simulation]):
@@ -76,6 +76,12 @@ def test_every_kind_of_pagination_and_every_event_is_part_of_some_workload():
     assert set(PAGINATORS) == set(kinds_of(Paginator))
     assert {kind for workload in WORKLOADS for kind in workload.kinds} == set(PAGINATORS)
     assert {event for workload in WORKLOADS for event in workload.events} == set(EVENTS)
+
+
+def test_every_kind_of_token_that_is_asked_for_is_part_of_some_workload():
+    assert set(AUTHS) == {workload.auth for workload in WORKLOADS}
+    sources = [pipeline.source for workload in WORKLOADS for pipeline in pipelines_of(workload).values()]
+    assert set(OAuth2.__subclasses__()) <= {type(source.auth) for source in sources}
 
 
 def test_there_are_few_users_and_many():

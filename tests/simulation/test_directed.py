@@ -37,6 +37,7 @@ CHOSEN = (
     "credentials rotate",
     "runs are cancelled",
     "next link in the body",
+    "tokens rotate",
 )
 
 Case = tuple[str, Strike]

@@ -71,6 +71,20 @@ TROUBLES: tuple[Trouble, ...] = THROTTLED + FAILED + UNREADABLE
 PATIENT: tuple[Trouble, ...] = (_says({}, 429, retry_after="99999999"),)
 """Absurd waits; they are capped at hours."""
 
+AT_THE_TOKEN_ENDPOINT: tuple[Trouble, ...] = (
+    _says({}, 429),
+    _says({"error": "slow_down"}, 400, retry_after="3"),
+    _says({"error": "invalid_grant"}, 429, retry_after="20"),
+    _says({}, 503, retry_after="10"),
+    _says({"error": "invalid_grant"}, 500),
+    _says({"error": "temporarily_unavailable"}, 400),
+    _html,
+    _cut_short,
+    _says({"expires_in": 60}),
+    _says({"access_token": ["a"]}),
+    _raises(TemporaryFailure("the connection was reset")),
+)
+
 REFUSALS: tuple[Trouble, ...] = (
     _says({"error": {"code": 190}}, 401),
     _says({}, 401),

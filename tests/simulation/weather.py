@@ -61,6 +61,7 @@ def failure_of(call: str) -> HeadframeError:
     errors: dict[str, HeadframeError] = {
         "broker": BrokerUnavailable("simulated"),
         "source": TemporaryFailure("simulated"),
+        "token_endpoint": TemporaryFailure("simulated"),
         "output": OutputUnavailable("simulated"),
         "pages": OutputUnavailable("simulated"),
     }

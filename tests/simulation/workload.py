@@ -29,9 +29,17 @@ pipeline: {name}
 priority: {name}
 source:
   base_url: https://api.example.com/v1/{name}
-  auth: {{ type: bearer, token: "{{credentials.token}}" }}
+  auth: {auth}
 streams:
 """
+TOKEN_HOST = "login.example.com"
+AUTHS = {
+    "bearer": '{ type: bearer, token: "{credentials.token}" }',
+    "refresh": '{ type: oauth2_refresh_token, token_url: "https://login.example.com/token", client_id: app, '
+    'refresh_token: "{credentials.token}" }',
+    "client": '{ type: oauth2_client_credentials, token_url: "https://login.example.com/token", '
+    'client_id: "{user.id}", client_secret: "{credentials.token}" }',
+}
 STREAM = """
   - name: {kind}
     path: /{kind}
@@ -63,6 +71,10 @@ class Workload:
     Incremental runs are cut into `windows`, if there are any; of each the API shows at most `most` records, and with
     `leaves_out` the runs leave out what fails. With `parallel` the slices of a run are mined side by side.
 
+    `auth` is one of AUTHS. Where it is OAuth2, access tokens live for `token_life` seconds, and refresh tokens rotate.
+    `token_trouble` is the chance that the token endpoint answers with one of the failures of troubles.py, `early` that
+    the API has ended a token before its time when it is used.
+
     Of the users, the first `refused` have a credential that the API never accepts, and for the last `looping` the
     API names its cursors over and over again.
 
@@ -92,6 +104,10 @@ class Workload:
     most: int = 1000
     leaves_out: bool = False
     parallel: str = ""
+    auth: str = "bearer"
+    token_life: float = 3.0
+    token_trouble: float = 0.0
+    early: float = 0.0
     refused: int = 0
     looping: int = 0
     duplicate: float = 0.0
@@ -142,7 +158,8 @@ def as_written(value: Any) -> str:
 
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
-    return {name: _pipeline(name, workload.kinds, _options(workload)) for name in workload.priorities}
+    options, auth = _options(workload), workload.auth
+    return {name: _pipeline(name, workload.kinds, options, auth) for name in workload.priorities}
 
 
 def _options(workload: Workload) -> str:
@@ -158,8 +175,8 @@ def _options(workload: Workload) -> str:
 
 
 @cache
-def _pipeline(name: str, kinds: tuple[str, ...], options: str) -> Pipeline:
-    text = PIPELINE.format(name=name)
+def _pipeline(name: str, kinds: tuple[str, ...], options: str, auth: str) -> Pipeline:
+    text = PIPELINE.format(name=name, auth=AUTHS[auth])
     for kind in kinds:
         text += STREAM.format(kind=kind, paginator=PAGINATORS[kind]) + options
     return load_text(text, "pipeline.yaml")

@@ -145,6 +145,17 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("a refused credential", users=3, refused=1),
     Workload("credentials rotate", users=3, records=7, events=("credentials rotate",)),
     Workload("a credential dies", users=3, records=7, events=("a credential dies",)),
+    Workload("tokens rotate", auth="refresh", users=2, records=7, processes=3),
+    Workload("tokens rotate, several streams", auth="refresh", kinds=("cursor", "json_link", "offset"), processes=3),
+    Workload("tokens for clients", auth="client", kinds=("cursor", "header_link"), priorities=("high", "low")),
+    Workload("tokens end early", auth="refresh", records=7, runs=3, trouble=0.3, token_life=7200, early=0.3),
+    Workload("trouble at the token endpoint", auth="refresh", users=3, records=7, token_trouble=0.3),
+    Workload("a refresh token is refused", auth="refresh", users=3, refused=1),
+    Workload("a refresh token dies", auth="refresh", users=3, records=9, events=("a credential dies",)),
+    Workload("refresh tokens are replaced", auth="refresh", users=3, records=9, events=("credentials rotate",)),
+    Workload("tokens rotate, clocks jump", auth="refresh", records=9, token_life=900, events=("clocks jump",)),
+    Workload("tokens rotate, clocks off", auth="refresh", records=7, skew=300, processes=3),
+    Workload("no reconciler, tokens rotate", auth="refresh", users=1, reconciler=False, processes=3),
     Workload("stop and go", records=7, events=("stop and go",)),
     Workload("a user pauses", records=7, events=("a user pauses",)),
     Workload("runs are cancelled", records=7, settings=EAGER, events=("runs are cancelled",)),
@@ -258,6 +269,14 @@ def mixed(rng: random.Random) -> tuple[Workload, Climate]:
         until=rng.choice((60, 300, 600)),
         ports=tuple(rng.sample(("streams", "broker", "source", "output", "host"), 2)) if rng.random() < 0.2 else (),
     )
+    if len(workload.priorities) == 1 and rng.random() < 0.25:
+        workload = replace(
+            workload,
+            auth=rng.choice(("refresh", "refresh", "client")),
+            token_life=7200.0 if "clocks jump" in workload.events else rng.choice((2.0, 10.0, 7200.0)),
+            token_trouble=some(0.3),
+            early=some(0.5),
+        )
     return workload, climate
 
 

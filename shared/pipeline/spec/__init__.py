@@ -3,7 +3,17 @@
 Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 """
 
-from shared.pipeline.spec.auth import ApiKey, Auth, Bearer, HeadersAuth, HttpBasic, NoAuth
+from shared.pipeline.spec.auth import (
+    ApiKey,
+    Auth,
+    Bearer,
+    HeadersAuth,
+    HttpBasic,
+    NoAuth,
+    OAuth2,
+    OAuth2ClientCredentials,
+    OAuth2RefreshToken,
+)
 from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, QueryValue, Spec
 from shared.pipeline.spec.incremental import Incremental
@@ -20,6 +30,7 @@ from shared.pipeline.spec.paginators import (
 )
 from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.pipeline import Pipeline
+from shared.pipeline.spec.reading import BodyMatch, HeaderMatch, ResponseRule, Wait
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
@@ -30,17 +41,22 @@ __all__ = [
     "ApiKey",
     "Auth",
     "Bearer",
+    "BodyMatch",
     "Cursor",
     "ErrorPolicy",
     "FixedWindows",
     "GlobalWindow",
     "HeaderLink",
+    "HeaderMatch",
     "HeadersAuth",
     "HttpBasic",
     "Incremental",
     "JsonLink",
     "NextQuery",
     "NoAuth",
+    "OAuth2",
+    "OAuth2ClientCredentials",
+    "OAuth2RefreshToken",
     "Offset",
     "PageNumber",
     "PageSize",
@@ -48,6 +64,7 @@ __all__ = [
     "Parallel",
     "Pipeline",
     "QueryValue",
+    "ResponseRule",
     "SinglePage",
     "SlidingWindows",
     "Source",
@@ -55,4 +72,5 @@ __all__ = [
     "Split",
     "StopWhen",
     "Stream",
+    "Wait",
 ]

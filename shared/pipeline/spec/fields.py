@@ -145,3 +145,12 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(_is_json)]
 
 class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def given_one_of(spec: Spec, *names: str) -> None:
+    """Raises ValueError unless the file gives exactly one of these; null is given as a `value` only."""
+    there = (name for name in names if name in spec.model_fields_set)
+    given = [name for name in there if name == "value" or getattr(spec, name) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        raise ValueError(f"found {found}, allowed: one of {', '.join(names)}")

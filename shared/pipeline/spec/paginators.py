@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from shared.pipeline.spec.fields import BodyPath, JsonPath, Spec
+from shared.pipeline.spec.fields import BodyPath, JsonPath, Spec, given_one_of
 
 
 class StopWhen(Spec):
@@ -16,7 +16,7 @@ class StopWhen(Spec):
 
     @model_validator(mode="after")
     def _is_one_sign(self) -> Self:
-        _one_of(self, "path", "page")
+        given_one_of(self, "path", "page")
         if self.page is not None and "value" in self.model_fields_set:
             raise ValueError("found value without path, allowed: both or neither")
         return self
@@ -73,8 +73,8 @@ class Cursor(Spec):
 
     @model_validator(mode="after")
     def _is_found_in_one_place_and_sent_in_one(self) -> Self:
-        _one_of(self, "cursor_path", "cursor_header", "cursor_record_path")
-        _one_of(self, "cursor_param", "cursor_request_header", "cursor_body_path")
+        given_one_of(self, "cursor_path", "cursor_header", "cursor_record_path")
+        given_one_of(self, "cursor_param", "cursor_request_header", "cursor_body_path")
         return self
 
 
@@ -108,14 +108,6 @@ class Offset(Spec):
         if named and self.limit is None:
             raise ValueError(f"found {named[0]} without limit, allowed: both or neither")
         return self
-
-
-def _one_of(spec: Spec, *names: str) -> None:
-    """Raises ValueError unless exactly one of these is given."""
-    given = [name for name in names if getattr(spec, name) is not None]
-    if len(given) != 1:
-        found = " and ".join(given) or "none"
-        raise ValueError(f"found {found}, allowed: one of {', '.join(names)}")
 
 
 Paginator = Annotated[

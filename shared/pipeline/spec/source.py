@@ -4,6 +4,7 @@ from pydantic import Field
 
 from shared.pipeline.spec.auth import Auth
 from shared.pipeline.spec.fields import BaseUrl, Origin, SourceTemplate, Spec
+from shared.pipeline.spec.reading import ResponseRule
 
 
 class Source(Spec):
@@ -17,3 +18,4 @@ class Source(Spec):
     auth: Auth
     headers: dict[str, SourceTemplate] = Field(default={})
     allowed_origins: tuple[Origin, ...] = ()
+    responses: tuple[ResponseRule, ...] = ()

@@ -10,6 +10,7 @@ from shared.pipeline.spec.fields import PLACEHOLDER, JsonObject, JsonPath, Name,
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import Offset, PageNumber, Paginator
 from shared.pipeline.spec.parallel import Parallel
+from shared.pipeline.spec.reading import ResponseRule
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.windows import Windows
 
@@ -19,7 +20,7 @@ BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_b
 class Stream(Spec):
     """One endpoint of the source.
 
-    `records` finds the list of records in the body (absent: the body itself is the list). `primary_key` makes
+    `records` finds the lists of records in the body (none: the body itself is the list). `primary_key` makes
     records comparable, within a run and with what the user already has; `emit` says which of them are kept:
     `changed` (new, or with other content than last time), `new` (key never seen), `all` (everything once a run).
     """
@@ -32,7 +33,7 @@ class Stream(Spec):
     json_body: JsonObject | None = Field(None, alias="json")
     form: dict[str, QueryValue] | None = None
     page_size: PageSize | None = None
-    records: JsonPath | None = None
+    records: tuple[JsonPath, ...] = ()
     primary_key: tuple[JsonPath, ...] = ()
     emit: Literal["changed", "new", "all"] = "changed"
     paginator: Paginator
@@ -42,15 +43,19 @@ class Stream(Spec):
     stop_when: Literal["all_seen"] | None = None
     on_error: ErrorPolicy = ErrorPolicy()
     error_path: JsonPath | None = None
+    responses: tuple[ResponseRule, ...] = ()
     max_pages: int = Field(100_000, ge=1, strict=True)
     repeated_cursor_limit: int = Field(5, ge=1, strict=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _one_key_may_stand_alone(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("primary_key"), str):
-            return values | {"primary_key": [values["primary_key"]]}
-        return values
+    def _one_path_may_stand_alone(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        if "records" in values and values["records"] is None:
+            values = {key: value for key, value in values.items() if key != "records"}
+        alone = {key: [values[key]] for key in ("primary_key", "records") if isinstance(values.get(key), str)}
+        return values | alone
 
     @model_validator(mode="after")
     def _has_one_body_and_only_with_post(self) -> Self:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from miners.failures import MOST_RESTARTS
 from shared.adapters.parked_table import Parked
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import (
@@ -113,6 +114,51 @@ async def test_what_would_fail_again_is_parked_at_once(failure: Response | Excep
     assert (await world.checkpoint()).state is RunState.PARKED
     assert len(world.source.calls) == 1
     assert len(await parked(world)) == 1
+
+
+EXPIRING = PIPELINE.replace("streams:", "  responses: [{ status: 410, means: cursor_expired }]\nstreams:")
+"""Without the rule a 410 would be `rejected`."""
+
+
+def forgetful(times: int) -> Callable[[Call], Response]:
+    """A source that so many times does not know its second cursor any more."""
+    left = [times]
+
+    def respond(call: Call) -> Response:
+        if call.query("after") == "4" and left[0]:
+            left[0] -= 1
+            return answer({}, 410)
+        return GOOD(call)
+
+    return respond
+
+
+async def test_a_slice_whose_cursor_has_expired_is_read_again_from_its_beginning():
+    """What it shows again is known by its key."""
+    world = await started(World(forgetful(2), EXPIRING))
+    await world.run()
+    checkpoint = await world.checkpoint()
+    assert (checkpoint.state, checkpoint.restarts) == (RunState.DONE, 2)
+    assert [call.query("after") for call in world.source.calls] == ["", "2", "4", "", "2", "4", "", "2", "4"]
+    assert world.ids() == ALL
+
+
+async def test_a_source_that_always_forgets_its_cursors_parks_the_run():
+    world = await started(World(forgetful(99), EXPIRING))
+    await world.run()
+    checkpoint = await world.checkpoint()
+    assert (checkpoint.state, checkpoint.reason) == (RunState.PARKED, ErrorKind.CURSOR_EXPIRED)
+    assert checkpoint.restarts == MOST_RESTARTS
+    assert world.ids() == ALL[:4]
+
+
+async def test_without_a_key_a_slice_is_not_read_again():
+    """Everything would come twice."""
+    world = await started(World(forgetful(1), EXPIRING.replace("    primary_key: id\n", "")))
+    await world.run()
+    checkpoint = await world.checkpoint()
+    assert (checkpoint.state, checkpoint.reason) == (RunState.PARKED, ErrorKind.CURSOR_EXPIRED)
+    assert (checkpoint.next_seq, checkpoint.cursor) == (2, "4")
 
 
 @pytest.mark.parametrize(("failure", "kind"), [*PASSING, *LASTING])

@@ -228,6 +228,24 @@ async def test_a_token_in_a_next_link_is_not_stored_and_sent_as_the_file_says():
     assert (await world.checkpoint()).state is RunState.DONE
 
 
+async def test_a_token_among_the_next_parameters_is_not_stored():
+    pipeline = PIPELINE.replace(
+        "{ type: cursor, cursor_path: next, cursor_param: after }", "{ type: next_query, next_query_path: next }"
+    )
+
+    def respond(call: Call) -> Response:
+        token = call.credential.removeprefix("Bearer ")
+        following = {"after": 2, "access_token": token} if "after" not in call.url else None
+        return answer({"data": [{"id": len(call.url)}], "next": following})
+
+    world = World(respond, pipeline)
+    await world.handle(await started(world))
+    assert (await world.checkpoint()).cursor == '{"after":"2"}'
+    await world.run()
+    assert (await world.checkpoint()).state is RunState.DONE
+    assert world.source.calls[-1].url.endswith("after=2")
+
+
 async def test_a_page_without_new_records_leaves_no_row_and_the_run_goes_on():
     pages = iter([[{"id": 1}], [{"id": 1}], [], [{"id": 2}]])
 

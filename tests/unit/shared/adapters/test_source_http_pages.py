@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 
+from shared.errors import SourceError
 from shared.pipeline.auth import attachment
 from shared.pipeline.loader import load_text
 from shared.pipeline.requests import page_request
@@ -102,6 +103,45 @@ async def test_every_record_is_met_once_and_with_the_credential(called: Called, 
     records = await walked(called, stream)
     assert records == RECORDS
     assert {request.headers.get("Authorization") for request in called.source.requests} == {"Bearer canary-token"}
+
+
+RULES = (
+    "responses: [{ status: 404, means: end_of_data }, { status: 410, means: cursor_expired }, "
+    "{ header: { name: X-Slow-Down, exists: true }, means: rate_limited, "
+    "wait: { header: x-slow-down, unit: minutes } }, "
+    "{ body: { path: error.kind, value: busy }, means: temporary, wait: { path: error.ms, unit: milliseconds } }]"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind", "wait"),
+    [
+        (410, {}, {}, "cursor_expired", None),
+        (200, {"X-SLOW-DOWN": "2"}, {"data": []}, "rate_limited", 120.0),
+        (200, {}, {"error": {"kind": "busy", "ms": 1500}}, "temporary", 1.5),
+        (403, {"X-App-Usage": '{"call_count": 100, "estimated_time_to_regain_access": 1}'}, {}, "rate_limited", 60.0),
+        (429, {"Backoff": "7"}, {}, "rate_limited", 7.0),
+    ],
+)
+async def test_a_failure_is_what_the_file_calls_it(
+    called: Called, status: int, headers: dict[str, str], body: object, kind: str, wait: float | None
+):
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(body, status=status, headers=headers)
+
+    called.source.answers["/orders"] = answer
+    with pytest.raises(SourceError) as failed:
+        await walked(called, f"paginator: {{ type: single_page }}, {RULES}")
+    assert (failed.value.kind, failed.value.retry_after) == (kind, wait)
+
+
+async def test_a_page_behind_the_last_is_the_end_where_the_file_says_so(called: Called):
+    async def answer(request: web.Request) -> web.Response:
+        records, _ = page_from((int(request.query["page"]) - 1) * SIZE)
+        return web.json_response({"data": records}) if records else web.Response(status=404, text="no such page")
+
+    called.source.answers["/orders"] = answer
+    assert await walked(called, f"paginator: {{ type: page_number }}, {RULES}") == RECORDS
 
 
 async def walked(called: Called, stream: str) -> list[dict[str, Any]]:

@@ -12,7 +12,18 @@ from shared.pipeline.auth import Attachment, attachment, secrets_of, with_query,
 from shared.pipeline.loader import load_text
 from shared.pipeline.spec import Pipeline
 
-SCOPES = {"user": {"id": "ann"}, "params": {}, "credentials": {"token": "canary&token", "user": "ann", "pass": "p:w"}}
+SCOPES = {
+    "user": {"id": "ann"},
+    "params": {},
+    "credentials": {"token": "canary&token", "user": "ann", "pass": "p:w"},
+    "access": {"token": "canary-access"},
+}
+OAUTH2 = {
+    "type": "oauth2_refresh_token",
+    "token_url": "https://login.example.com/token",
+    "client_id": "app",
+    "refresh_token": "{credentials.token}",
+}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +49,9 @@ SCOPES = {"user": {"id": "ann"}, "params": {}, "credentials": {"token": "canary&
             {"type": "headers", "headers": {"X-User": "{credentials.user}", "X-Key": "k {credentials.token}"}},
             Attachment(headers=(("X-User", "ann"), ("X-Key", "k canary&token"))),
         ),
+        (OAUTH2, Attachment(headers=(("Authorization", "Bearer canary-access"),))),
+        (OAUTH2 | {"name": "X-Key"}, Attachment(headers=(("X-Key", "canary-access"),))),
+        (OAUTH2 | {"name": "key", "location": "query"}, Attachment(query=(("key", "canary-access"),))),
         ({"type": "none"}, Attachment()),
     ],
 )
@@ -96,6 +110,16 @@ def test_a_key_goes_behind_the_query_that_is_there(url: str, attached: str):
         ('{ type: api_key, name: k, key: "{credentials.token}" }', ["t0ken"]),
         ('{ type: http_basic, username: "{credentials.name}", password: "{credentials.token}" }', ["t0ken"]),
         ('{ type: headers, headers: { A: "{credentials.token}", B: "{credentials.other}" } }', ["t0ken", "2"]),
+        (
+            '{ type: oauth2_client_credentials, token_url: "https://a", client_id: "{credentials.name}", '
+            'client_secret: "{credentials.token}", access_token_request_data: { x: "{credentials.other}" } }',
+            ["t0ken", "2"],
+        ),
+        (
+            '{ type: oauth2_refresh_token, token_url: "https://a", client_id: "{credentials.name}", '
+            'refresh_token: "{credentials.token}" }',
+            ["t0ken"],
+        ),
         ("{ type: none }", []),
     ],
 )

@@ -267,22 +267,51 @@ SENT = "allowed: one of cursor_param, cursor_request_header, cursor_body_path"
         ("type: offset, limit_param: a", ": found limit_param without limit, allowed: both or neither"),
         ("type: offset, limit: 0", ".limit: found 0, allowed: greater than or equal to 1"),
         ("type: json_link, next_url_path: a, stop_when: 1", ".stop_when: found 1, allowed: a list"),
-        ("type: header_link, stop_when: {}", ".stop_when[0]: found none, allowed: one of path, page"),
+        ("type: header_link, stop_when: {}", ".stop_when: found none, allowed: one of path, page"),
         (
             "type: header_link, stop_when: [{ path: a, page: empty }]",
             ".stop_when[0]: found path and page, allowed: one of path, page",
         ),
         (
             "type: header_link, stop_when: { page: empty, value: 1 }",
-            ".stop_when[0]: found value without path, allowed: both or neither",
+            ".stop_when: found value without path, allowed: both or neither",
         ),
-        ("type: header_link, stop_when: { page: full }", ".stop_when[0].page: found 'full', allowed: 'empty' or 's"),
-        ("type: header_link, stop_when: { path: a, value: [] }", ".stop_when[0].value: found an empty list, allowed: "),
+        ("type: header_link, stop_when: { page: full }", ".stop_when.page: found 'full', allowed: 'empty' or 's"),
+        ("type: header_link, stop_when: { path: a, value: [] }", ".stop_when.value: found an empty list, allowed: "),
         ("type: single_page, stop_when: { page: empty }", ".stop_when: found an unknown key, allowed: type"),
     ],
 )
 def test_a_paginator_that_can_not_work_is_refused(paginator: str, said: str):
     assert one_stream_refused("path: /a", f"{{ {paginator} }}").startswith(f"streams[0].paginator{said}")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("means: page", ": found a rule for nothing, allowed: with status, header or body"),
+        ("status: 404", ".means: found nothing, allowed: this key must be there"),
+        ("status: 404, means: gone", ".means: found 'gone', allowed: 'page', 'end_of_data', 'rate_limited', "),
+        ("status: 99, means: page", ".status: found 99, allowed: a status such as 404, or a class such as 5xx"),
+        ("status: 6xx, means: page", ".status: found '6xx', allowed: a status such as 404, or a class such as 5xx"),
+        ("status: [404, 600], means: page", ".status[1]: found 600, allowed: a status such as 404, or a class such "),
+        ("header: { name: X }, means: page", ".header: found none, allowed: one of value, regex, exists"),
+        (
+            "header: { name: X, value: a, exists: true }, means: page",
+            ".header: found value and exists, allowed: one of value, regex, exists",
+        ),
+        ("header: { name: X, regex: '(' }, means: page", ".header.regex: found '(', allowed: a regular expression ("),
+        ("body: { path: 'a[', exists: true }, means: page", ".body.path: found 'a[', allowed: a JMESPath expression"),
+        ("body: { value: 1 }, means: page", ".body.path: found nothing, allowed: this key must be there"),
+        ("status: 429, means: page, wait: { header: X }", ": found wait with page, allowed: with rate_limited or temp"),
+        ("status: 429, means: temporary, wait: {}", ".wait: found none, allowed: one of header, path"),
+        (
+            "status: 429, means: temporary, wait: { header: X, unit: days }",
+            ".wait.unit: found 'days', allowed: 'seconds', 'milliseconds', 'minutes', 'epoch' or 'http_date'",
+        ),
+    ],
+)
+def test_a_rule_for_responses_that_can_not_work_is_refused(rule: str, said: str):
+    assert one_stream_refused(f"responses: [{{ {rule} }}]").startswith(f"streams[0].responses[0]{said}")
 
 
 @pytest.mark.parametrize(

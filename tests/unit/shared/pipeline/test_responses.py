@@ -3,8 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -18,7 +17,7 @@ from shared.errors import (
     SourceError,
     TemporaryFailure,
 )
-from shared.pipeline.responses import MAX_RECORDS, MAX_WAIT, Response, read_page, retry_after
+from shared.pipeline.responses import MAX_RECORDS, Response, read_page
 from shared.pipeline.spec import Stream
 
 MakeStream = Callable[..., Stream]
@@ -190,62 +189,61 @@ def test_any_response_is_a_page_or_a_classified_failure(stream: Stream, status: 
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"),
+    ("body", "found"),
     [
-        ("30", 30.0),
-        (" 30 ", 30.0),
-        ("1.5", 1.5),
-        ("0.001", 0.001),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
-        ("Sun, 22 Nov 2026 12:01:30 -0000", 90.0),
-        ("Sun, 22 Nov 2026 13:01:30 +0100", 90.0),
-        # now, or no answer at all: back-off takes over
-        ("0", None),
-        ("-5", None),
-        (format_datetime(NOW - timedelta(hours=1), usegmt=True), None),
-        ("", None),
-        ("soon", None),
-        ("nan", None),
-        ("Sun, 99 Nov 2026 99:99:99 GMT", None),
-        # absurd
-        ("31536000", MAX_WAIT),
-        ("1e300", MAX_WAIT),
-        ("inf", MAX_WAIT),
-        ("Sun, 22 Nov 2099 12:00:00 GMT", MAX_WAIT),
+        ({"new": [{"id": 1}], "old": [{"id": 2}, 3]}, [{"id": 1}, {"id": 2}, {"value": 3}]),
+        ({"new": [], "old": [{"id": 2}]}, [{"id": 2}]),
+        ({"old": [{"id": 2}]}, [{"id": 2}]),
+        ({"new": None, "old": []}, []),
     ],
 )
-def test_retry_after_is_understood_in_every_form(value: str, seconds: float | None):
-    assert retry_after({"retry-after": value}, NOW) == seconds
+def test_records_of_several_paths_come_one_after_the_other(make_stream: MakeStream, body: object, found: object):
+    stream = make_stream({"type": "single_page"}, records=["new", "old"])
+    assert read_page(stream, None, response(body), NOW).records == found
 
 
 @pytest.mark.parametrize(
-    ("reset", "seconds"),
+    ("body", "said"),
     [
-        (str(int(NOW.timestamp()) + 45), 45.0),
-        ("45", 45.0),
-        (str(int(NOW.timestamp()) - 45), None),
-        ("0", None),
-        ("later", None),
-        ("nan", None),
-        ("99999999999999", MAX_WAIT),
+        ({}, "new: found NoneType, allowed: a list of records"),
+        ({"new": [1], "old": {}}, "old: found dict, allowed: a list of records"),
+        (
+            {"new": [1] * MAX_RECORDS, "old": [1]},
+            f"new, old: found {MAX_RECORDS + 1} records, allowed: {MAX_RECORDS} a page",
+        ),
     ],
 )
-def test_a_reset_moment_or_span_counts_where_retry_after_is_absent(reset: str, seconds: float | None):
-    assert retry_after({"x-ratelimit-reset": reset}, NOW) == seconds
+def test_several_paths_are_never_half_read(make_stream: MakeStream, body: object, said: str):
+    assert str(failure(make_stream({"type": "single_page"}, records=["new", "old"]), response(body))) == said
 
 
-def test_retry_after_counts_more_than_the_reset():
-    assert retry_after({"retry-after": "5", "x-ratelimit-reset": "60"}, NOW) == 5.0
+def test_the_last_record_of_all_paths_names_the_cursor(make_stream: MakeStream):
+    paginator = {"type": "cursor", "cursor_record_path": "id", "cursor_param": "after"}
+    stream = make_stream(paginator, records=["a", "b"])
+    assert read_page(stream, None, response({"a": [{"id": 9}], "b": [{"id": 2}]}), NOW).cursor == "2"
 
 
-def test_without_either_nothing_was_asked_for():
-    assert retry_after({}, NOW) is None
+@pytest.mark.parametrize("depth", [100, 400])
+def test_a_body_may_be_deep(stream: Stream, depth: int):
+    body = b'{"data": [' + b'{"a":' * depth + b"1" + b"}" * depth + b"]}"
+    assert len(read_page(stream, None, response(body), NOW).records) == 1
 
 
-@given(st.text(max_size=40), st.text(max_size=20))
-def test_any_header_is_a_wait_within_bounds_or_none(value: str, reset: str):
-    wait = retry_after({"retry-after": value, "x-ratelimit-reset": reset}, NOW)
-    assert wait is None or 0 < wait <= MAX_WAIT
+def test_a_body_that_is_too_deep_is_malformed_and_no_crash(stream: Stream):
+    for opening, closing in ((b"[", b"]"), (b'{"a":', b"0}")):
+        body = b'{"data": [' + opening * 200_000 + closing * 200_000 + b"]}"
+        assert type(failure(stream, response(body))) is MalformedResponse
+
+
+USAGE = {"call_count": 100, "total_time": 7, "total_cputime": 1}
+
+
+def test_a_quota_that_is_used_up_is_throttling_and_not_a_refused_credential(stream: Stream):
+    used = {"17": [USAGE | {"estimated_time_to_regain_access": 3}]}
+    error = failure(stream, response({}, 403, x_business_use_case_usage=json.dumps(used)))
+    assert (type(error), error.retry_after) == (RateLimited, 180.0)
+    half = json.dumps(USAGE | {"call_count": 99})
+    assert type(failure(stream, response({}, 403, x_app_usage=half))) is InvalidCredential
 
 
 def test_a_failure_carries_the_wait_that_was_asked_for(stream: Stream):
