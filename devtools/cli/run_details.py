@@ -53,8 +53,8 @@ def listed(checkpoint: Checkpoint, *, overlong: bool) -> dict[str, Shown]:
     }
 
 
-def details(checkpoint: Checkpoint, delivery: Delivery, waiting: Waiting, *, overlong: bool) -> dict[str, Shown]:
-    """All facts of one run. What delivery has done counts over all runs of the stream and user."""
+def standing(checkpoint: Checkpoint, *, overlong: bool) -> dict[str, Shown]:
+    """Where a run stands, or one of its strands."""
     return listed(checkpoint, overlong=overlong) | {
         "priority": str(checkpoint.priority),
         "bytes": checkpoint.size,
@@ -69,10 +69,17 @@ def details(checkpoint: Checkpoint, delivery: Delivery, waiting: Waiting, *, ove
         "since": mark(checkpoint.since),
         "until": mark(checkpoint.until),
         "backfill": checkpoint.backfill,
+        "strands": checkpoint.strands,
         "slices_left_out": len(decoded(checkpoint.given_up)),
         "restarts": checkpoint.restarts,
         "late": checkpoint.late,
         "skipped": checkpoint.skipped,
+    }
+
+
+def delivered(delivery: Delivery, waiting: Waiting) -> dict[str, Shown]:
+    """What waits, and what delivery has done: over all runs of the stream and user."""
+    return {
         "waiting_pages": waiting.pages,
         "waiting_records": waiting.records,
         "waiting_bytes": waiting.size,

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from devtools.cli.connection import Data, with_services
-from devtools.cli.run_details import Shown, Waiting, details, is_overlong, listed
+from devtools.cli.run_details import Shown, Waiting, delivered, is_overlong, listed, standing
 from devtools.cli.terminal import results, say
 from shared import runs
 from shared.checkpoint import Checkpoint, RunState
@@ -25,6 +25,7 @@ MOST_TRIES = 20
 """A run that is busy changes its checkpoint with every page."""
 
 CANCELLABLE = frozenset({RunState.RUNNING, RunState.PARKED})
+RESUMABLE = frozenset({RunState.PARKED, RunState.PARTIAL})
 
 COLUMNS = ("pages", "records", "duplicates", "retries")
 
@@ -123,35 +124,34 @@ def cancel(
 
 @app.command()
 def resume(names: Names, data: Data = None) -> None:
-    """Let parked runs go on from the page where they stopped.
+    """Let parked runs go on from the page where they stopped, and partial ones with what they left out.
 
     They go on when a host runs: headframe start, or the next headframe mine with this data directory.
 
     Example: headframe runs resume demo/posts/u07
     """
 
-    async def work(services: Services) -> int:
-        chosen = await _chosen(names, {RunState.PARKED}, services)
-        return len([await runs.resume(checkpoint, services) for checkpoint in chosen])
-
-    print(f"resumed {with_services(data, work)}")
+    print(f"resumed {with_services(data, lambda services: resume_all(names, services))}")
 
 
 async def rows(wanted: Wanted, hours: float, services: Services) -> list[dict[str, Shown]]:
     """The runs that are wanted, the oldest first."""
     now = services.now()
     found = [each for each in await services.checkpoints.all() if wanted.fits(each)]
-    found.sort(key=lambda each: (each.started_at, str(each.key), each.slice))
+    found.sort(key=lambda each: (each.started_at, str(each.key)))
     return [listed(each, overlong=is_overlong(each, now, hours)) for each in found]
 
 
 async def facts_of(name: str, hours: float, services: Services) -> list[dict[str, Shown]]:
-    """All there is to know of a run, for each of its slices. Raises BadInput if there is none."""
-    slices = await _slices(name, services)
-    key, now = slices[0].key, services.now()
-    delivery = await services.deliveries.read(key)
-    waiting = Waiting.of([page async for page in services.deliveries.all_waiting(key)])
-    return [details(each, delivery, waiting, overlong=is_overlong(each, now, hours)) for each in slices]
+    """All there is to know of a run, and behind it each of its strands. Raises BadInput if there is none."""
+    run, now = await _run(name, services), services.now()
+    waiting = Waiting.of([page async for page in services.deliveries.all_waiting(run.key)])
+    facts = standing(run, overlong=is_overlong(run, now, hours))
+    strands = await services.checkpoints.strands(run) if run.strands else []
+    return [
+        facts | delivered(await services.deliveries.read(run.key), waiting),
+        *(standing(strand, overlong=is_overlong(strand, now, hours)) for strand in strands),
+    ]
 
 
 async def cancel_one(checkpoint: Checkpoint, services: Services) -> Checkpoint:
@@ -166,8 +166,16 @@ async def cancel_one(checkpoint: Checkpoint, services: Services) -> Checkpoint:
         try:
             return await runs.cancel(current, BY_HAND, services)
         except Conflict:
-            current = await services.checkpoints.read(checkpoint.key, checkpoint.slice)
+            current = await services.checkpoints.read(checkpoint.key)
     raise Conflict(f"run of {checkpoint.key}: changed {MOST_TRIES} times while it was to be cancelled")
+
+
+async def resume_all(names: Iterable[str], services: Services) -> int:
+    """How many went on. Raises BadInput before anything is changed, Conflict if a run changes meanwhile."""
+    chosen = await _chosen(names, RESUMABLE, services)
+    for run in chosen:
+        await runs.resume(run, services)
+    return len(chosen)
 
 
 def confirm(chosen: Iterable[Checkpoint]) -> None:
@@ -181,25 +189,21 @@ def confirm(chosen: Iterable[Checkpoint]) -> None:
 
 async def _chosen(names: Iterable[str], allowed: Set[RunState], services: Services) -> list[Checkpoint]:
     """All or nothing: a name that does not fit is refused before anything is changed."""
-    chosen = []
-    for name in dict.fromkeys(names):
-        slices = await _slices(name, services)
-        fitting = [each for each in slices if each.state in allowed]
-        if not fitting:
-            states = ", ".join(sorted(allowed))
-            raise BadInput(f"run of {name}: found it {slices[0].state}, allowed: a run that is {states}")
-        chosen += fitting
+    chosen = [await _run(name, services) for name in dict.fromkeys(names)]
+    if unfit := [run for run in chosen if run.state not in allowed]:
+        states = ", ".join(sorted(allowed))
+        raise BadInput(f"run of {unfit[0].key}: found it {unfit[0].state}, allowed: a run that is {states}")
     return chosen
 
 
-async def _slices(name: str, services: Services) -> list[Checkpoint]:
+async def _run(name: str, services: Services) -> Checkpoint:
     parts = name.split("/", 2)  # a user's id may have slashes, the other two have none
     if len(parts) != 3:
         raise BadInput(f"run of {name}: found no two slashes, allowed: PIPELINE/STREAM/USER of `headframe runs list`")
-    slices = await services.checkpoints.slices(StreamKey(*parts))
-    if not slices:
+    run = await services.checkpoints.read(StreamKey(*parts))
+    if run is None:
         raise BadInput(f"run of {name}: found none, allowed: PIPELINE/STREAM/USER of `headframe runs list`")
-    return slices
+    return run
 
 
 def _name_of(row: dict[str, Shown]) -> str:

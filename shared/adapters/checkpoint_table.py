@@ -26,9 +26,6 @@ from shared.messages import Priority, StreamKey
 LARGEST_ROW = 512 * 1024
 """Bytes of compressed page that go into the row itself; more goes to a blob that the row names."""
 
-MOST_SLICES = 1000
-"""Rows that one answer of Table Storage holds."""
-
 PAGE_FACTS = ("mined_at", "records", "size", "blob")
 """What delivery needs to know to plan, without the lines."""
 
@@ -78,11 +75,6 @@ class CheckpointTable:
     async def read(self, key: StreamKey, slice_: str = WHOLE) -> Checkpoint | None:
         row = await self._table.get(partition_of(key), f"checkpoint|{slice_}")
         return to_checkpoint(row) if row else None
-
-    async def slices(self, key: StreamKey) -> list[Checkpoint]:
-        """Every checkpoint of a stream and user, in the order of the slices' ids."""
-        rows = await self._table.range(partition_of(key), "checkpoint|", "checkpoint}", MOST_SLICES)
-        return [to_checkpoint(row) for row in rows]
 
     async def all(self) -> list[Checkpoint]:
         """Every checkpoint there is: for tools and reports, not for the path of a page."""

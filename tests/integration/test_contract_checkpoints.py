@@ -104,16 +104,6 @@ async def test_a_checkpoint_comes_back_as_it_was(checkpoints: CheckpointTable, c
     assert await checkpoints.all() == [written]
 
 
-async def test_the_slices_of_a_stream_and_user_are_found_and_nobody_elses(checkpoints: CheckpointTable):
-    """Among pages and index rows of the same partition, in the order of their ids."""
-    whole = await checkpoints.insert(BEGUN)
-    await checkpoints.commit(replace(committed(whole), etag=whole.etag), page_of(whole), b"seen")
-    await checkpoints.insert(replace(BEGUN, slice="2026-01"))
-    await checkpoints.insert(replace(BEGUN, key=StreamKey("social", "posts", "bob")))
-    assert [each.slice for each in await checkpoints.slices(KEY)] == ["2026-01", "all"]
-    assert await checkpoints.slices(StreamKey("social", "posts", "cleo")) == []
-
-
 async def test_there_is_one_checkpoint_per_stream_and_user(checkpoints: CheckpointTable):
     await checkpoints.insert(BEGUN)
     with pytest.raises(AlreadyExists):

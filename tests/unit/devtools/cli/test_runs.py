@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from devtools.cli import connection
 from devtools.cli.app import app
 from devtools.cli.run_details import mark
-from devtools.cli.runs import BY_HAND, MOST_TRIES, Wanted, cancel_one, facts_of, rows
+from devtools.cli.runs import BY_HAND, MOST_TRIES, Wanted, cancel_one, facts_of, resume_all, rows
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import BadInput, Conflict, ErrorKind
 from shared.messages import StreamKey
@@ -19,6 +19,29 @@ from tests.fakes.world import KEY, World
 
 RECORDS: list[dict[str, object]] = [{"id": number} for number in range(5)]
 BEN = StreamKey("social", "posts", "ben")
+
+
+STRANDS = """
+pipeline: social
+source:
+  base_url: https://api.example.com/v1
+  auth: { type: bearer, token: "{credentials.token}" }
+streams:
+  - name: posts
+    path: /me/posts
+    records: data
+    primary_key: id
+    paginator: { type: offset, total_path: total }
+    parallel: { strategy: calculated_offsets, records_per_slice: 4, max_concurrent: 3 }
+"""
+
+
+def _counted(call: Call, broken: set[int]) -> Response:
+    """20 records by their offsets, of which `broken` ones are refused."""
+    first = int(call.query("offset"))
+    if first in broken:
+        return answer({}, 400)
+    return answer({"data": [{"id": number} for number in range(first, min(first + 2, 20))], "total": 20})
 
 
 class Refusing:
@@ -218,7 +241,10 @@ def test_a_parked_run_is_resumed(typed: Callable[..., object]):
     [
         (["show", "ann"], "run of ann: found no two slashes, allowed: PIPELINE/STREAM/USER"),
         (["show", "social/posts/cleo"], "run of social/posts/cleo: found none, allowed: PIPELINE/STREAM/USER"),
-        (["resume", "social/posts/ben"], "run of social/posts/ben: found it done, allowed: a run that is parked"),
+        (
+            ["resume", "social/posts/ben"],
+            "run of social/posts/ben: found it done, allowed: a run that is parked, partial",
+        ),
         (["cancel", "--yes", "social/posts/ben"], "found it done, allowed: a run that is parked, running"),
         (["cancel", "--yes", "social/posts/ann", "social/posts/cleo"], "run of social/posts/cleo: found none"),
     ],
@@ -231,6 +257,42 @@ def test_a_name_that_does_not_fit_is_refused_and_nothing_is_changed(
     assert isinstance(refused.exception, BadInput)
     assert message in str(refused.exception)
     assert '"state": "parked"' in typed("list", "--user", "ann", "--json").stdout
+
+
+async def test_the_strands_of_a_run_are_shown_behind_it_and_those_that_are_parked_go_on():
+    """Each with its own failure; delivery is that of the whole run."""
+    broken = {8}
+    world = World(lambda call: _counted(call, broken), STRANDS)
+    await world.add_user()
+    await world.schedule()
+    await world.run()
+    run, *strands = await facts_of("social/posts/ann", 24, world.services)
+    assert (run["slice"], run["state"], run["strands"], run["delivered_records"]) == ("all", "parked", 3, 16)
+    assert len(strands) == 3
+    (parked,) = [strand for strand in strands if strand["state"] == "parked"]
+    assert "400" in str(parked["last_error"])
+    assert "delivered_records" not in parked
+    broken.clear()
+    await resume_all(["social/posts/ann"], world.services)
+    await world.run()
+    run, *strands = await facts_of("social/posts/ann", 24, world.services)
+    assert (run["state"], run["delivered_records"]) == ("done", 20)
+    assert {strand["state"] for strand in strands} == {"done"}
+
+
+async def test_a_partial_run_goes_on_with_what_it_left_out():
+    broken = {8}
+    world = World(lambda call: _counted(call, broken), STRANDS + "    on_error: { mode: continue }\n")
+    await world.add_user()
+    await world.schedule()
+    await world.run()
+    (facts, *_) = await facts_of("social/posts/ann", 24, world.services)
+    assert (facts["state"], facts["slices_left_out"]) == ("partial", 1)
+    broken.clear()
+    await resume_all(["social/posts/ann"], world.services)
+    await world.run()
+    assert (await world.checkpoint()).state is RunState.DONE
+    assert sorted(map(str, world.ids())) == sorted(map(str, range(20)))
 
 
 async def test_a_user_may_have_slashes_in_the_name():
