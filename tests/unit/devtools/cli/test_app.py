@@ -29,6 +29,7 @@ COMMANDS = [
     ["stop"],
     ["status"],
     ["validate"],
+    ["preview"],
     *(["users", name] for name in ("add", "list", "pause", "resume", "remove")),
     *(["dead-letters", name] for name in ("list", "replay", "drop")),
 ]
