@@ -30,6 +30,7 @@ COMMANDS = [
     ["status"],
     ["validate"],
     ["preview"],
+    ["init"],
     *(["users", name] for name in ("add", "list", "pause", "resume", "remove")),
     *(["dead-letters", name] for name in ("list", "replay", "drop")),
 ]
