@@ -1,7 +1,7 @@
 """What the miner would do after a failure, and which key of the pipeline file to look at. Pure."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from devtools.cli.preview_steps import Look, Subject
@@ -24,6 +24,9 @@ from shared.retries import POLICY, next_wait
 BEGINNING = 200
 """Characters of a body that are shown where it is no JSON."""
 
+HIDDEN_IN = 16 * 1024
+"""Bytes in which secrets are hidden before anything is cut off: half a secret would not be found."""
+
 DEEPEST = 4
 MOST_NAMED = 12
 
@@ -36,6 +39,9 @@ BY_STATUS = {
     415: "headers",
 }
 """Options of a stream that a status speaks of; other refusals are about the query more often than not."""
+
+Hide = Callable[[str], str]
+"""The text without secrets."""
 
 
 def what_follows(error: SourceError, subject: Subject, look: Look) -> str:
@@ -66,8 +72,8 @@ def _giving_up(kind: ErrorKind, stream: Stream) -> str:
     return f"end the run as failed ({kind})" if mode == "fail" else f"park as {kind}"
 
 
-def where_to_look(error: SourceError, subject: Subject, look: Look) -> str:
-    """The key of the file, and what there is instead of what it hopes for."""
+def where_to_look(error: SourceError, subject: Subject, look: Look, hide: Hide) -> str:
+    """The key of the file, and what there is instead of what it hopes for; hidden is only what is cut off here."""
     place, response = f"streams[{subject.pipeline.streams.index(subject.stream)}]", look.response
     match error:
         case InvalidCredential():
@@ -77,7 +83,7 @@ def where_to_look(error: SourceError, subject: Subject, look: Look) -> str:
         case CursorLoop():
             return f"{place}.paginator (type {subject.stream.paginator.type})"
         case MalformedResponse() if response is not None:
-            return _malformed(str(error), subject.stream, place, response)
+            return _malformed(str(error), subject.stream, place, response, hide)
         case TemporaryFailure() if response is None:
             return "source.base_url, if this stays so: nothing answers there"
         case RequestRejected() if look.page is not None:
@@ -97,12 +103,12 @@ def _refused(response: Response, place: str) -> str:
     return f"{place}.{BY_STATUS.get(response.status, 'query')}, or source.base_url"
 
 
-def _malformed(said: str, stream: Stream, place: str, response: Response) -> str:
+def _malformed(said: str, stream: Stream, place: str, response: Response, hide: Hide) -> str:
     try:
         body = json.loads(response.body)
     except (ValueError, RecursionError):
-        begins = response.body[: BEGINNING * 4].decode("utf-8", "replace")[:BEGINNING]
-        return f"source.base_url or {place}.path, which lead to no JSON API: the body begins {begins!r}"
+        begins = hide(response.body[:HIDDEN_IN].decode("utf-8", "replace"))[:BEGINNING]
+        return f"source.base_url or {place}.path, which lead to no JSON API: the body begins '{begins}'"
     where = said.partition(": found ")[0]
     if where == "body" or where == stream.records:
         return f"{place}.records{_instead(stream.records, body)}"

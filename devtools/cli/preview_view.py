@@ -48,7 +48,7 @@ def facts_of(look: Look, subject: Subject, mask: Mask) -> Facts:
             "kind": str(look.error.kind),
             "said": mask.text(str(look.error)),
             "then": what_follows(look.error, subject, look),
-            "look_at": mask.text(where_to_look(look.error, subject, look)),
+            "look_at": mask.text(where_to_look(look.error, subject, look, mask.text)),
         }
     return facts
 

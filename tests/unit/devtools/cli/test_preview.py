@@ -169,6 +169,13 @@ def test_a_web_page_instead_of_json_is_told_with_its_beginning(stage: Stage):
     assert "source.base_url or streams[0].path, which lead to no JSON API: the body begins '<html>[hidden]<" in shown
 
 
+@pytest.mark.parametrize("before", range(180, 201, 4))
+def test_no_half_of_a_secret_is_shown_where_a_body_is_cut_off(stage: Stage, before: int):
+    stage.answer = lambda request: web.Response(text="." * before + CANARY, content_type="text/html")
+    (page,) = stage.pages()
+    assert "can" not in page["error"]["look_at"].partition("begins")[2]
+
+
 @pytest.mark.parametrize(
     ("body", "hint"),
     [
