@@ -126,16 +126,16 @@ def _show_records(records: list[Facts], console: Console) -> None:
     shown: list[str] = []
     room = console.width - 1
     for name in names:
-        room -= 2 + max(len(_cell(text)) for text in (name, *(row.get(name, "") for row in rows)))
-        if room < 0 and shown:
-            break
-        shown.append(name)
+        width = 2 + max(len(_cell(text)) for text in (name, *(row.get(name, "") for row in rows)))
+        if width <= room or not shown:
+            shown.append(name)
+            room -= width
     table = Table(*map(_cell, shown), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(_cell(row.get(name, "")) for name in shown))
     if shown:
         console.print(table)
-    if left := names[len(shown) :]:
+    if left := [name for name in names if name not in shown]:
         console.print(f"{len(left)} more columns: {', '.join(left)}", soft_wrap=True)
 
 

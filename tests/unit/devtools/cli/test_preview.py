@@ -241,8 +241,12 @@ def test_records_without_their_key_and_an_empty_page_are_remarked(stage: Stage):
 
 
 def test_columns_that_do_not_fit_are_named(stage: Stage):
-    stage.answer = lambda request: web.json_response({"data": [{f"column{n}": "x" * 30 for n in range(9)}]})
-    assert "3 more columns: column6, column7, column8" in said(stage.preview())
+    """A narrow one behind a wide one is still shown."""
+    record = {f"column{n}": "x" * 30 for n in range(9)} | {"n": 1}
+    stage.answer = lambda request: web.json_response({"data": [record]})
+    shown = said(stage.preview())
+    assert "3 more columns: column6, column7, column8\n" in shown
+    assert f"{'x' * 30}  1" in shown
 
 
 def test_nothing_in_a_record_makes_the_terminal_do_something(stage: Stage):
