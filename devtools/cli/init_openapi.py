@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -20,6 +19,7 @@ LISTS = ("data", "items", "results", "records", "values", "entries", "value", "c
 """Properties that hold the records, by how likely they do."""
 
 KEYS = ("id", "uuid", "_id", "key", "name")
+WHOLE_URL = re.compile(r"https?://[\w.:-]+(/[^?#{}\s]*)?")
 VERSION = re.compile(r"(v\d+(\.\d+)*|api|rest)")
 
 Mapping = dict[str, Any]
@@ -109,9 +109,8 @@ def _server(document: Document) -> str:
         url = str(document.at(server, "url") or "")
         for name, variable in document.mapping(server, "variables").items():
             url = url.replace(f"{{{name}}}", str(document.at(variable, "default")))
-        parts = urlsplit(url)
-        if parts.scheme in {"http", "https"} and parts.netloc:
-            return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+        if WHOLE_URL.fullmatch(url):
+            return url.rstrip("/")
     return ""
 
 

@@ -30,8 +30,11 @@ class Mask:
         return _printable(redacted(text))
 
     def url(self, url: str) -> str:
-        """The URL with its query parameters judged one by one."""
-        parts = urlsplit(url)
+        """The URL with its query parameters judged one by one; what is no URL is a text."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return self.text(url)
         pairs = [self._pair(pair) for pair in parts.query.split("&")] if parts.query else []
         return self.text(urlunsplit(parts._replace(query="&".join(pairs))))
 

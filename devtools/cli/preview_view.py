@@ -40,7 +40,7 @@ def facts_of(look: Look, subject: Subject, mask: Mask) -> Facts:
     facts["ms"] = round(look.seconds * 1000)
     if look.page is not None:
         facts |= {"count": len(look.page.records), "records": mask.value(look.page.records)}
-        facts["cursor"] = look.page.cursor and mask.url(look.page.cursor)
+        facts["cursor"] = look.page.cursor and (mask.url if "://" in look.page.cursor else mask.text)(look.page.cursor)
         facts["next"] = _request(look.following, subject, mask) if look.following else None
         facts["remarks"] = [mask.text(remark) for remark in remarks(look, subject)]
     if look.error is not None:

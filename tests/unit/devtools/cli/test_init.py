@@ -282,8 +282,13 @@ def test_each_security_scheme_becomes_a_way_of_authentication(
     assert pipeline.streams[0].name == "records"
 
 
-def test_a_document_without_a_whole_server_needs_a_base_url(tmp_path: Path):
+@pytest.mark.parametrize("server", ["/v1", "https://{host}/v1", "http://[a", "ftp://a.example", ""])
+def test_a_document_without_a_whole_server_needs_a_base_url(tmp_path: Path, server: str):
     listed = {"content": {"application/json": {"schema": {"type": "array"}}}}
-    document = {"openapi": "3.0.3", "paths": {"/a": {"get": {"responses": {"200": listed}}}}}
+    document = {
+        "openapi": "3.0.3",
+        "servers": [{"url": server}],
+        "paths": {"/a": {"get": {"responses": {"200": listed}}}},
+    }
     (tmp_path / "api.json").write_text(json.dumps(document))
     assert "found no base URL" in refusal("a", "--openapi", tmp_path / "api.json", "-o", tmp_path / "a.yaml")

@@ -232,6 +232,12 @@ def test_a_source_that_goes_round_in_circles_is_not_followed(stage: Stage):
     assert pages[-1]["error"]["kind"] == "cursor_loop"
 
 
+@pytest.mark.parametrize("cursor", ["http://[a", "a?b&c=1", "x y/%2F", "https://a.example/?a=1&b"])
+def test_a_cursor_of_any_text_is_shown_as_it_is(stage: Stage, cursor: str):
+    stage.answer = lambda request: web.json_response({"data": [{"id": 1}], "next": cursor})
+    assert stage.pages()[0]["cursor"] == cursor
+
+
 def test_records_without_their_key_and_an_empty_page_are_remarked(stage: Stage):
     stage.answer = lambda request: web.json_response({"data": [{"id": 1}, {"ID": 2}]})
     (page,) = stage.pages(file=stage.file(more="    primary_key: id\n"))
