@@ -12,6 +12,8 @@ from shared.pipeline.auth import Attachment
 SHORTEST = 4
 """Characters; a shorter credential is hidden where it stands alone, or every text would be full of holes."""
 
+DEEPEST = 50
+
 
 class Mask:
     """Hides these values wherever they occur: plain, in base64, and with any of their characters escaped."""
@@ -38,15 +40,17 @@ class Mask:
         pairs = [self._pair(pair) for pair in parts.query.split("&")] if parts.query else []
         return self.text(urlunsplit(parts._replace(query="&".join(pairs))))
 
-    def value(self, value: Any) -> Any:
-        """JSON of any shape with its texts and keys masked."""
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """JSON of any shape with its texts and keys masked; what is nested deeper than anybody reads is left out."""
+        if depth > DEEPEST:
+            return "…"
         match value:
             case str():
                 return self.text(value)
             case dict():
-                return {self.text(str(key)): self.value(each) for key, each in value.items()}
+                return {self.text(str(key)): self.value(each, depth + 1) for key, each in value.items()}
             case list() | tuple():
-                return [self.value(each) for each in value]
+                return [self.value(each, depth + 1) for each in value]
             case _:
                 return HIDDEN if str(value) in self._secrets else value
 

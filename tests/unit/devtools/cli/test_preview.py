@@ -263,6 +263,14 @@ def test_nothing_in_a_record_makes_the_terminal_do_something(stage: Stage):
     assert "[bold]" in shown
 
 
+def test_records_nested_deeper_than_anybody_reads_are_cut(stage: Stage):
+    text = f'{{"data": [{"[" * 400}{"]" * 400}]}}'
+    stage.answer = lambda request: web.Response(text=text, content_type="application/json")
+    (page,) = stage.pages()
+    assert page["count"] == 1
+    assert "…" in json.dumps(page["records"], ensure_ascii=False)
+
+
 ECHOES = [
     CANARY,
     IN_URL,
