@@ -29,6 +29,8 @@ COMMANDS = [
     ["stop"],
     ["status"],
     ["validate"],
+    ["preview"],
+    ["init"],
     *(["users", name] for name in ("add", "list", "pause", "resume", "remove")),
     *(["runs", name] for name in ("list", "show", "cancel", "resume")),
     *(["dead-letters", name] for name in ("list", "replay", "drop")),
