@@ -12,6 +12,7 @@ from shared.adapters.parked_table import Parked
 from shared.checkpoint import Checkpoint, RunState
 
 MOST_LISTED = 20
+UNFINISHED = (RunState.CANCELLED, RunState.PARTIAL, RunState.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """0 when all runs are done, 1 when something is parked or cancelled."""
-        return 1 if self.parked or self.runs.get(RunState.CANCELLED) else 0
+        """0 when all runs are done, 1 when something is parked, left out, failed or cancelled."""
+        return 1 if self.parked or any(self.runs.get(state) for state in UNFINISHED) else 0
 
     def as_json(self) -> str:
         return json.dumps({"exit_status": self.exit_status, **asdict(self)}, indent=2)
@@ -67,7 +68,7 @@ def summarise(
     parked = [
         Unmined(each.key.pipeline, each.key.stream, each.key.user, each.reason, each.last_error)
         for each in runs
-        if each.state is RunState.PARKED
+        if each.state in {RunState.PARKED, RunState.PARTIAL, RunState.FAILED}
     ]
     parked += [Unmined("", "", "", letter.reason, letter.error) for letter in letters]
     return Summary(

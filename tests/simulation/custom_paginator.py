@@ -11,7 +11,8 @@ class Behind:
         self._param = options["param"]
 
     def request(self, first: PageRequest, cursor: str | None) -> PageRequest:
-        return first if cursor is None else replace(first, url=f"{first.url}?{self._param}={cursor}")
+        mark = "&" if "?" in first.url else "?"
+        return first if cursor is None else replace(first, url=f"{first.url}{mark}{self._param}={cursor}")
 
     def next_cursor(self, page: PageSeen) -> str | None:
         following: str | None = page.body["next"]
