@@ -87,9 +87,9 @@ async def _write_parked(
 
 async def _ledger_of(strand: Checkpoint, services: Services) -> Checkpoint:
     """Raises Conflict where the run of this strand does not go on."""
-    ledger = await services.checkpoints.read(strand.key)
-    if ledger is None or ledger.run != strand.run or not ledger.is_open:
-        raise Conflict("the run of this strand is over")
+    ledger = await whole_run(strand, services)
+    if not ledger.is_open:
+        raise Conflict("the run of this strand does not go on")
     return ledger
 
 
@@ -113,13 +113,23 @@ async def fail(checkpoint: Checkpoint, kind: ErrorKind, error: str, services: Se
 
 async def resume(checkpoint: Checkpoint, services: Services) -> Checkpoint:
     """A parked run goes on from the pages where it stopped, a partial one with what it left out. Raises Conflict."""
-    now = services.now()
+    now, ledger = services.now(), await whole_run(checkpoint, services)
     await services.open_runs.add(OpenRun(checkpoint.key, checkpoint.run, now))
-    if checkpoint.strands and checkpoint.state is RunState.PARKED:
-        return await _resume_strands(checkpoint, services)
+    if ledger.parked_strands:
+        return await _resume_strands(ledger, services)
     resumed = await write_and_send(checkpoint.resumed(now), services)
     await services.parked.remove(parked_id(checkpoint))
     return resumed
+
+
+async def whole_run(checkpoint: Checkpoint, services: Services) -> Checkpoint:
+    """The checkpoint of the run, of which this may be one of a strand. Raises Conflict where another run goes on."""
+    if checkpoint.slice == WHOLE:
+        return checkpoint
+    ledger = await services.checkpoints.read(checkpoint.key)
+    if ledger is None or ledger.run != checkpoint.run or ledger.is_over:
+        raise Conflict("the run of this strand is over")
+    return ledger
 
 
 async def _resume_strands(ledger: Checkpoint, services: Services) -> Checkpoint:

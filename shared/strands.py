@@ -79,7 +79,7 @@ def strand_parked(ledger: Checkpoint, now: datetime, reason: str, kind: ErrorKin
 def all_resumed(ledger: Checkpoint, now: datetime) -> Checkpoint:
     """The parked strands go on."""
     running = replace(ledger, state=RunState.RUNNING, reason="", updated_at=now)
-    return replace(running, open_strands=ledger.parked_strands, parked_strands=0)
+    return replace(running, open_strands=ledger.open_strands + ledger.parked_strands, parked_strands=0)
 
 
 def _strand(run: Checkpoint, number: int) -> Checkpoint:

@@ -15,7 +15,7 @@ from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import BadInput
 from shared.messages import WakeUp
-from shared.runs import resume
+from shared.runs import cancel, resume, whole_run
 from shared.services import Services
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
@@ -110,7 +110,7 @@ async def drop_one(parked: Parked, services: Services) -> None:
     """Raises Conflict if the run changes meanwhile."""
     checkpoint = await _parked_run(parked, services)
     if checkpoint is not None:
-        await services.checkpoints.replace(checkpoint.cancelled(services.now(), "dropped"))
+        await cancel(await whole_run(checkpoint, services), "dropped", services)
     await services.parked.remove(parked.id)
 
 

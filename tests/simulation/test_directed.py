@@ -38,6 +38,9 @@ CHOSEN = (
     "runs are cancelled",
     "next link in the body",
     "tokens rotate",
+    "incremental",
+    "windows left out",
+    "offsets side by side",
 )
 
 Case = tuple[str, Strike]

@@ -88,3 +88,57 @@ async def test_a_message_that_is_not_ours_can_be_forgotten():
     await drop_one(await _only(world), world.services)
     assert await _none_left(world)
     assert world.broker.receive("mine") is None
+
+
+OFFSETS = """
+pipeline: social
+source:
+  base_url: https://api.example.com/v1
+  auth: { type: bearer, token: "{credentials.token}" }
+streams:
+  - name: posts
+    path: /me/posts
+    records: data
+    primary_key: id
+    paginator: { type: offset, total_path: total }
+    parallel: { strategy: calculated_offsets, records_per_slice: 2, max_concurrent: 2 }
+"""
+
+
+class RefusingAt:
+    """An API whose records are counted, and that refuses one offset until it is told otherwise."""
+
+    def __init__(self, offset: int) -> None:
+        self.refused: int | None = offset
+
+    def __call__(self, call: Call) -> Response:
+        first = int(call.query("offset"))
+        if first == self.refused:
+            return answer({}, 400)
+        return answer({"data": [{"id": number} for number in range(first, min(first + 2, 8))], "total": 8})
+
+
+class TestStrands:
+    @pytest.fixture
+    async def divided(self) -> World:
+        """A run that is mined by two strands, of which one is parked."""
+        built = World(RefusingAt(4), OFFSETS)
+        await built.add_user()
+        await built.schedule()
+        await built.run()
+        assert (await built.checkpoint()).parked_strands == 1
+        return built
+
+    async def test_a_replayed_strand_goes_on_with_its_run(self, divided: World):
+        divided.source.respond.refused = None
+        await replay_one(await _only(divided), divided.services)
+        await divided.run()
+        assert (await divided.checkpoint()).state is RunState.DONE
+        assert sorted(map(int, map(str, divided.ids()))) == list(range(8))
+        assert await _none_left(divided)
+
+    async def test_a_dropped_strand_ends_its_run(self, divided: World):
+        """Else the run would wait for it for ever, and no other would begin."""
+        await drop_one(await _only(divided), divided.services)
+        assert (await divided.checkpoint()).state is RunState.CANCELLED
+        assert await _none_left(divided)
