@@ -147,9 +147,7 @@ class Simulation:
                 await self._until_ended()
             await asyncio.gather(*events)
             await self._cure()
-            if (
-                self.workload.newest_first or self.workload.windows
-            ):  # what was written while a run was parked stands before its pages
+            if self._may_have_missed_records():
                 await self._until_ended()
                 await self._cure()
             await self._until(self._quiet)
@@ -161,6 +159,11 @@ class Simulation:
         self._no_crash()
         for invariant in self.invariants:
             await invariant(self)
+
+    def _may_have_missed_records(self) -> bool:
+        """Whether records may stand before the pages of a parked run, or were written while a user was out."""
+        work = self.workload
+        return bool(work.newest_first or work.windows or (work.written and work.events))
 
     async def _add_users(self) -> None:
         for user, (token,) in self.tokens.items():
