@@ -95,9 +95,9 @@ async def every_version_is_there_once(simulation: Simulation) -> None:
     present = {name[:5] for name in counts}
     for checkpoint in await simulation.checkpoints():
         outlived = work.written and simulation.is_hopeless(checkpoint.key)  # by what was written after its last run
-        if checkpoint.state is RunState.DONE and (checkpoint.key.stream in BY_POSITION or work.is_stable):
-            if not outlived:
-                _all_there(simulation, checkpoint.key, present)
+        accountable = checkpoint.key.stream in BY_POSITION or work.is_stable
+        if checkpoint.state is RunState.DONE and accountable and not outlived:
+            _all_there(simulation, checkpoint.key, present)
 
 
 def _all_there(simulation: Simulation, key: StreamKey, present: set[tuple[object, ...]]) -> None:
