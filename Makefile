@@ -34,7 +34,7 @@ check: $(READY)  ## Style, types, import contracts, docs in step
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/test_docs.py tests/test_docs_examples.py tests/test_conventions.py
+	$(BIN)/pytest -q tests/test_docs.py tests/test_docs_examples.py tests/test_docs_chains.py tests/test_conventions.py
 
 format: $(READY)  ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix

@@ -8,7 +8,9 @@ from miners.work import Work
 from processors.dedupe import SeenCache
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.service_bus import Outgoing
+from shared.chains import begin_children
 from shared.checkpoint import Checkpoint
+from shared.pipeline.chains import Passed
 from shared.pipeline.responses import Page
 from shared.pipeline.slices import bounded, counted_plan
 from shared.pipeline.watermarks import Span
@@ -22,10 +24,12 @@ SOON = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What a commit adds: the outbox row, where a record is new, and what the dedupe index learns."""
+    """What a commit adds: the outbox row, where a record is new, what the dedupe index learns, and what is passed
+    along to other streams."""
 
     page: CommittedPage | None
     learned: bytes
+    passed: tuple[Passed, ...] = ()
 
 
 def placed(work: Work, page: Page) -> tuple[Work, Page]:
@@ -47,15 +51,16 @@ async def commit(
     Conflict."""
     if work.ledger is not None:
         return await _commit_strand(work, work.ledger, after, staged, now, services, cache)
-    parallel, deliver_at = work.stream.parallel, delivery_due(work.checkpoint, after, services.settings, now)
+    deliver_at, most = delivery_due(work.checkpoint, after, services.settings, now), work.stream.at_once
     after = _delivering(after, deliver_at, now)
-    ledger, strands = divided(after, parallel.max_concurrent, now) if parallel else (after, [])
+    ledger, strands = divided(after, most, now) if most > 1 else (after, [])
     if strands:
-        run, strands = await services.checkpoints.divide(ledger, strands, staged.page, staged.learned)
+        run, strands = await services.checkpoints.divide(ledger, strands, staged.page, staged.learned, staged.passed)
     else:
-        run = await services.checkpoints.commit(after, staged.page, staged.learned)
+        run = await services.checkpoints.commit(after, staged.page, staged.learned, staged.passed)
     cache.advance(run, staged.learned)
     await services.broker.send(_followers(strands or [run], run, deliver_at, services))
+    await begin_children(run, services)
     return not run.is_open
 
 
@@ -71,9 +76,10 @@ async def _commit_strand(
     ledger, after = shared_out(absorbed(ledger, work.checkpoint, after), after, now)
     deliver_at = delivery_due(work.checkpoint, after, services.settings, now)
     after = _delivering(after, deliver_at, now)
-    strand, run = await services.checkpoints.commit_strand(after, ledger, staged.page, staged.learned)
+    strand, run = await services.checkpoints.commit_strand(after, ledger, staged.page, staged.learned, staged.passed)
     cache.advance(run, staged.learned)
     await services.broker.send(_followers([strand], strand, deliver_at, services))
+    await begin_children(run, services)
     return not run.is_open
 
 

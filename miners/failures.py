@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from miners.splitting import smaller_window, split
+from miners.splitting import smaller_batch, smaller_window, split
 from miners.work import Work
 from shared.errors import Conflict, ErrorKind, InvalidCredential, RequestRejected, SourceError
 from shared.log import redacted
@@ -15,18 +15,24 @@ MOST_RESTARTS = 5
 """How often a slice is begun anew because its cursor has expired."""
 
 
+HALVED = frozenset({ErrorKind.TEMPORARY, ErrorKind.MALFORMED})
+"""A batch that fails so again and again may do so because of its size, or of one of those in it."""
+
+
 async def failed(work: Work, error: SourceError, services: Services) -> Outcome:
     """Later with back-off, or parked; the checkpoint keeps the evidence. Raises Conflict."""
     checkpoint, said, policy = work.checkpoint, redacted(str(error))[:LONGEST_ERROR], work.stream.on_error
     if isinstance(error, InvalidCredential) and not await _marked_as_rejected(work, services):
         await postpone(checkpoint, services.now(), services)
         return Outcome("postponed", error="the user was changed meanwhile")
-    if isinstance(error, RequestRejected) and (halves := smaller_window(work)) is not None:
+    if isinstance(error, RequestRejected) and (halves := smaller_window(work) or smaller_batch(work)) is not None:
         return await split(work, halves, services)
     if error.kind is ErrorKind.CURSOR_EXPIRED and _may_restart(work):
         await write_and_send(checkpoint.restarted(services.now(), services.now()), services)
         return Outcome("restarted", error=said, restarts=checkpoint.restarts + 1)
     wait = next_wait(error.kind, checkpoint.failures, error.retry_after, services.random, policy)
+    if wait is None and error.kind in HALVED and (halves := smaller_batch(work)) is not None:
+        return await split(work, halves, services)
     if wait is None:
         return await _gave_up(work, error.kind, said, services)
     now = services.now()

@@ -23,26 +23,40 @@ from miners.splitting import cut_short, split, too_big_at_once
 from miners.work import Work
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
-from processors.records import SeenKeys, Sifted, compressed, contradicts, learn, output_lines, sift, writable
+from processors.records import (
+    SeenKeys,
+    Sifted,
+    alive,
+    compressed,
+    contradicts,
+    learn,
+    output_lines,
+    sift,
+    writable,
+)
 from processors.transforms import transformed
 from shared.adapters.checkpoint_table import CommittedPage
+from shared.chains import run_after
 from shared.checkpoint import WHOLE, Checkpoint, Standing
 from shared.errors import (
     Conflict,
     CursorLoop,
     MalformedMessage,
     PageLimit,
+    RequestRejected,
     SourceError,
 )
 from shared.log import remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
 from shared.pipeline.auth import attachment, secrets_of, without_secret_inside, without_secrets
+from shared.pipeline.chains import counted, decoded_counts, encoded_counts, passed_along, with_parent_fields
 from shared.pipeline.extraction import extracted
 from shared.pipeline.marks import is_before, later
 from shared.pipeline.pagination import decoded_query, encoded_query
 from shared.pipeline.requests import PageRequest, page_request, resolved
 from shared.pipeline.responses import Page, Response, read_page, succeeded
+from shared.pipeline.slices import Plan
 from shared.pipeline.spec import Custom, HeaderLink, JsonLink, NextQuery, Stream
 from shared.pipeline.watermarks import highest_of, marks_of
 from shared.runs import park, postpone, send_current
@@ -84,6 +98,7 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
         await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
     try:
+        work = await _with_parents(work, services)
         return await with_access(
             work.pipeline, work.user, services, lambda access: _one_page(replace(work, access=access), services, cache)
         )
@@ -141,6 +156,20 @@ async def _prepared(checkpoint: Checkpoint, ledger: Checkpoint | None, services:
     )
 
 
+async def _with_parents(work: Work, services: Services) -> Work:
+    """With what the parent's run has passed along to the slice. Raises RequestRejected where that can't be used."""
+    before, parent, numbers = work.checkpoint, work.stream.parent, work.checkpoint.current.parents
+    if parent is None or not numbers:
+        return work
+    above = replace(before.key, stream=parent.stream)
+    if parent.processing_mode == "single" and (Plan.decode(work.run.plan).parents or 0) > 1:
+        raise RequestRejected(f"{parent.stream} has more than one record, which processing_mode: single does not take")
+    values = await services.checkpoints.passed(above, run_after(before.run, above), before.key.stream, numbers)
+    if len(values) < len(numbers) or any(name not in each for name in parent.input_mapping for each in values):
+        raise RequestRejected(f"what {parent.stream} has passed along is gone, or lacks a name of input_mapping")
+    return replace(work, parents=tuple(values))
+
+
 async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome:
     """Fetch, sift, commit, continue. Raises SourceError or Conflict before anything is committed."""
     _check_bounds(work.checkpoint, work.run, work.stream)
@@ -149,6 +178,8 @@ async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome
         return await split(work, halves, services)
     work, page = placed(work, page)
     page, skipped = _without_broken(page, work)
+    if work.stream.parent is not None:
+        page = replace(page, records=with_parent_fields(page.records, work.stream.parent, work.parents))
     while True:
         try:
             return await _settle(work, page, skipped, now, services, cache)
@@ -165,6 +196,8 @@ async def _settle(work: Work, page: Page, skipped: int, now: datetime, services:
     guard = before.guard
     if page.cursor is not None:
         guard = guard.advance(before.next_seq, before.cursor, page.cursor)
+    passed_before = decoded_counts(work.run.passed_on)
+    passed = passed_along(alive(page.records, work.stream), work.pipeline.children(work.stream.name), passed_before)
     lines = output_lines(transformed(sifted.kept, work.stream, work.scopes), before, now, sifted.deleted)
     after = before.committed(
         now,
@@ -179,8 +212,9 @@ async def _settle(work: Work, page: Page, skipped: int, now: datetime, services:
         shown=len(page.records),
         halves=cut_short(work, page),
         skipped=skipped,
+        passed_on=encoded_counts(counted(passed_before, passed)),
     )
-    staged = Staged(_outbox_row(before, sifted, lines, now), sifted.learned)
+    staged = Staged(_outbox_row(before, sifted, lines, now), sifted.learned, passed)
     done = await commit(work, after, staged, now, services, cache)
     return Outcome(
         "committed",

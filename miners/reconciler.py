@@ -6,11 +6,13 @@ perfect.
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 from miners.scheduler import start_run
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.service_bus import Outgoing
+from shared.chains import begin_children, have_begun
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import BrokerUnavailable, Conflict, StorageError
 from shared.outcome import Outcome
@@ -94,12 +96,26 @@ async def _begun(open_run: OpenRun, services: Services) -> Outgoing | None:
     user = await services.users.get(open_run.key.user)
     if pipeline is None or stream is None or user is None:
         return None
+    if stream.parent is not None:
+        return await _begun_behind(stream.parent.stream, open_run, services)
     return await start_run(pipeline, stream, user, open_run.run, services, open_run.extent)
 
 
+async def _begun_behind(parent: str, open_run: OpenRun, services: Services) -> Outgoing | None:
+    """The same of a run that follows one of its parent's."""
+    before = await services.checkpoints.read(replace(open_run.key, stream=parent))
+    children = await begin_children(before, services) if before is not None else []
+    for child in children:
+        if (child.key, child.run) == (open_run.key, open_run.run) and child.is_open:
+            return services.outgoing(child.wake_up(), child.priority)
+    return None
+
+
 async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Services) -> str:
-    """An ended run is closed when its last page is delivered."""
+    """An ended run is closed when its last page is delivered and those that follow it have begun."""
     if not await services.checkpoints.has_pages(open_run.key):
+        if not await have_begun(checkpoint, services):
+            return "moving"
         await _forget_own_index(checkpoint, services)
         await services.open_runs.remove(open_run)
         return "closed"

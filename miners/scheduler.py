@@ -17,6 +17,7 @@ from croniter import croniter
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.schedule_table import Schedule
 from shared.adapters.service_bus import Outgoing
+from shared.chains import following
 from shared.checkpoint import DUE, Checkpoint, Extent, RunState
 from shared.errors import AlreadyExists, Conflict
 from shared.messages import StreamKey
@@ -54,6 +55,8 @@ async def schedule(services: Services) -> Outcome:
     counts = {"started": 0, "skipped": 0}
     for pipeline in services.pipelines.values():
         for stream in pipeline.streams:
+            if stream.parent is not None:
+                continue  # its runs follow those of its parent
             try:
                 await _stream_if_due(pipeline, stream, deadline, counts, services)
             except Conflict:
@@ -126,8 +129,8 @@ async def start_run(
 ) -> Outgoing | None:
     """The first wake-up of this run of the user, or None where none is to be started.
 
-    None: the user can't be mined now, the last run is still open, or it is parked for a reason that waiting does
-    not cure.
+    None: the user can't be mined now, the last run or one that follows it is still open, or parked for a reason that
+    waiting does not cure.
     """
     now = services.now()
     if user.why_not(pipeline.pipeline, pipeline.credentials, now) is not None:
@@ -142,13 +145,31 @@ async def start_run(
     if existing is not None and _has_been(existing, run):
         return None
     if existing is not None and existing.state is RunState.PARKED:
-        if existing.reason in CURED_BY_TIME | CURED_BY_USER:
-            with contextlib.suppress(Conflict):  # somebody else resumes it
-                await resume(existing, services)
+        await _resumed_if_cured(existing, services)
+        return None
+    after = await following(existing, services) if existing is not None and pipeline.children(stream.name) else []
+    if await _go_on(after, services):
         return None
     await services.open_runs.add(OpenRun(key, run, now, extent))
-    begun = await _begin(key, run, existing, pipeline, stream, extent, services)
+    followed = all(each.state is RunState.DONE for each in after)
+    begun = await _begin(key, run, existing, pipeline, stream, extent, services, followed=followed)
     return services.outgoing(begun.wake_up(), begun.priority) if begun else None
+
+
+async def _resumed_if_cured(parked: Checkpoint, services: Services) -> None:
+    if parked.reason in CURED_BY_TIME | CURED_BY_USER:
+        with contextlib.suppress(Conflict):  # somebody else resumes it
+            await resume(parked, services)
+
+
+async def _go_on(after: list[Checkpoint], services: Services) -> bool:
+    """Whether a run that follows the last one has not ended yet; what is parked and cured is resumed."""
+    for each in after:
+        if each.is_open:
+            await services.open_runs.add(OpenRun(each.key, each.run, services.now()))
+        elif each.state is RunState.PARKED:
+            await _resumed_if_cured(each, services)
+    return any(each.is_open or each.state is RunState.PARKED for each in after)
 
 
 async def _begin(
@@ -159,6 +180,8 @@ async def _begin(
     stream: Stream,
     extent: Extent,
     services: Services,
+    *,
+    followed: bool,
 ) -> Checkpoint | None:
     """Insert or take over the checkpoint; None if another run was first.
 
@@ -170,13 +193,15 @@ async def _begin(
             fresh = Checkpoint.begin(key, run, now, pipeline.priority, index=run)
             return await services.checkpoints.insert(_asking(fresh, stream, extent))
         index = run if stream.emit == "all" or extent.full else existing.index
-        again = existing.begin_again(run, now, pipeline.priority, index)
+        again = existing.begin_again(run, now, pipeline.priority, index, followed=followed)
         begun = await services.checkpoints.replace(_asking(again, stream, extent))
     except (AlreadyExists, Conflict):
         found = await services.checkpoints.read(key)
         return found if found is not None and _perhaps_unsent(found, run) else None
     if extent.full:
         await services.checkpoints.forget_index(key, existing.index)
+    if existing.passed_on:
+        await services.checkpoints.forget_passed(key, run)
     return begun
 
 
@@ -184,10 +209,10 @@ def _asking(begun: Checkpoint, stream: Stream, extent: Extent) -> Checkpoint:
     """The run knows from its beginning what it asks the source for, so that every page asks for the same."""
     if extent.is_backfill or stream.incremental is None:
         plan = plan_of(stream, Span(extent.since, extent.until))
-        return begun.asking_for(plan, backfill=extent.is_backfill)
+        return begun.asking_for(plan, backfill=extent.is_backfill, anew=extent.full)
     watermark = "" if extent.full else begun.watermark
     span = span_of(stream.incremental, watermark, begun.started_at)
-    return replace(begun.asking_for(plan_of(stream, span)), watermark=watermark)
+    return replace(begun.asking_for(plan_of(stream, span), anew=extent.full), watermark=watermark)
 
 
 def _has_been(existing: Checkpoint, run: str) -> bool:

@@ -42,6 +42,12 @@ async def split(work: Work, halves: tuple[Slice, Slice], services: Services) -> 
     return Outcome("split", since=halves[0].since, until=halves[1].until)
 
 
+def smaller_batch(work: Work) -> tuple[Slice, Slice] | None:
+    """The halves of a batch of the parent's records whose first page can't be had."""
+    current = work.checkpoint.current
+    return current.halves() if len(current.parents) > 1 and work.checkpoint.cursor is None else None
+
+
 def smaller_window(work: Work) -> tuple[Slice, Slice] | None:
     """The halves of a window that the source refuses, where the file says that it may be too big."""
     split = work.stream.windows.split if work.stream.windows else None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from miners.access import NO_ACCESS, Access
 from shared.checkpoint import Checkpoint
+from shared.pipeline.chains import Values, parent_scope
 from shared.pipeline.spec import Pipeline, Stream
 from shared.pipeline.templates import Scopes
 from shared.pipeline.watermarks import Span, window_scope
@@ -12,7 +13,10 @@ from shared.users import User
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The page that `checkpoint` waits for; `ledger` is that of the run if `checkpoint` is one of its strands."""
+    """The page that `checkpoint` waits for; `ledger` is that of the run if `checkpoint` is one of its strands.
+
+    `parents` are the values of the parent's records that the slice is made of.
+    """
 
     checkpoint: Checkpoint
     ledger: Checkpoint | None
@@ -20,6 +24,7 @@ class Work:
     stream: Stream
     user: User
     access: Access = NO_ACCESS
+    parents: tuple[Values, ...] = ()
 
     @property
     def run(self) -> Checkpoint:
@@ -33,5 +38,6 @@ class Work:
             "params": self.user.params,
             "credentials": self.user.credentials,
             "access": {"token": self.access.token},
+            "parent": parent_scope(self.stream.parent, self.parents),
             "window": window_scope(self.stream.incremental, Span(self.checkpoint.since, self.checkpoint.until)),
         }

@@ -84,6 +84,11 @@ def contradicts(records: list[Record], stream: Stream, learned: SeenKeys) -> boo
     return False
 
 
+def alive(records: list[Record], stream: Stream) -> list[Record]:
+    """The records that don't say they are deleted."""
+    return [record for record in records if not _is_deleted(record, stream)]
+
+
 def writable(records: list[Record]) -> list[Record]:
     """The records that can be written as JSON."""
     return [record for record in records if _is_writable(record)]

@@ -5,13 +5,13 @@ because the one that should have followed may never have been sent; anything old
 below is written with If-Match, so of two workers that hold the same checkpoint one fails and reads again.
 """
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from shared.errors import ErrorKind
 from shared.messages import Priority, StreamKey, WakeUp
+from shared.pipeline.loop_guard import NO_LOOP, LoopGuard
 from shared.pipeline.slices import Plan, Slice, decoded, encoded
 
 WHOLE = "all"
@@ -61,34 +61,6 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LoopGuard:
-    """Sees a source that repeats itself, remembering two cursors only.
-
-    `repeats` counts how often in a row the next cursor equals the current one. Longer cycles are met by Brent's
-    algorithm: `tortoise` is the cursor at the last power of two, and coming back to it is a lap.
-    """
-
-    repeats: int = 0
-    laps: int = 0
-    tortoise: str = ""
-
-    def advance(self, seq: int, current: str | None, following: str) -> "LoopGuard":
-        """`seq` counts pages from 0; `current` gave the page whose response named `following`."""
-        mark = _fingerprint(following)
-        repeated = current is not None and following == current
-        lapped = not repeated and mark == self.tortoise
-        power_of_two = (seq + 1) & seq == 0
-        return LoopGuard(
-            repeats=self.repeats + 1 if repeated else 0,
-            laps=self.laps + 1 if lapped else self.laps,
-            tortoise=mark if power_of_two and not lapped else self.tortoise,
-        )
-
-    def tripped(self, limit: int) -> bool:
-        return self.repeats >= limit or self.laps >= limit
-
-
-@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Where a run of one stream and user stands.
 
@@ -97,14 +69,16 @@ class Checkpoint:
     `index_position` counts the rows of the dedupe index called `index`; both outlive runs, and `index_start` is where
     this run found it. `watermark` outlives runs too: the mark (see pipeline/marks.py) up to which everything has been
     mined. `highest` is the furthest mark that the run has seen, `late` counts records behind the watermark. A
-    `backfill` leaves the watermark where it is. `caught_up` says that the run before was done, so that nothing older
-    is missing.
+    `backfill` leaves the watermark where it is, a run that is made `anew` asks for everything. `caught_up` says that
+    the run before was done, so that nothing older is missing.
 
     The current slice asks for what lies between `since` and `until`; `part` is its number in the `plan`, `todo` are
     slices that come before the next one of the plan, `given_up` those that were left out (see pipeline/slices.py).
     `shown` counts the records that the slice has shown, `restarts` how often it was begun anew, `skipped` the records
     of the run that could not be written. A counted slice has what is from `first` up to `end`. A run that is mined by
-    several `strands` (see strands.py) shares out its slices from `next_part` on. Times are UTC; sizes are bytes of
+    several `strands` (see strands.py) shares out its slices from `next_part` on. Where the stream feeds others,
+    `passed_on` counts by stream what has been passed along to them; `of_parents` says that the slice itself has been
+    made so (see chains.py), and `former` is the watermark that the run began with. Times are UTC; sizes are bytes of
     JSON.
     """
 
@@ -118,7 +92,7 @@ class Checkpoint:
     attempt: int = 0
     not_before: datetime | None = None
     cursor: str | None = None
-    guard: LoopGuard = LoopGuard()
+    guard: LoopGuard = NO_LOOP
     failures: int = 0
     retries: int = 0
     replays: int = 0
@@ -140,6 +114,7 @@ class Checkpoint:
     highest: str = ""
     late: int = 0
     backfill: bool = False
+    anew: bool = False
     caught_up: bool = False
     plan: str = ""
     part: int = 0
@@ -150,6 +125,9 @@ class Checkpoint:
     skipped: int = 0
     first: int | None = None
     end: int | None = None
+    of_parents: bool = False
+    passed_on: str = ""
+    former: str = ""
     next_part: int = 0
     strands: int = 0
     open_strands: int = 0
@@ -199,24 +177,31 @@ class Checkpoint:
         """The first run of a stream and user."""
         return Checkpoint(key, run, now, priority=priority, index=index, updated_at=now)
 
-    def begin_again(self, run: str, now: datetime, priority: Priority, index: str) -> "Checkpoint":
-        """A new run; the dedupe index goes on where it has the same name, and the watermark stays."""
+    def begin_again(
+        self, run: str, now: datetime, priority: Priority, index: str, *, followed: bool = True
+    ) -> "Checkpoint":
+        """A new run; the dedupe index goes on where it has the same name, and the watermark stays.
+
+        Unless the streams that the last run fed have `followed` it to the end, its records are asked for again.
+        """
         fresh = Checkpoint.begin(self.key, run, now, priority, index)
         position = self.index_position if index == self.index else 0
-        caught_up = self.state is RunState.DONE and not self.backfill
+        caught_up = self.state is RunState.DONE and not self.backfill and followed
+        watermark = self.watermark if followed else self.former
         return replace(
             fresh,
             index_start=position,
             index_position=position,
-            watermark=self.watermark,
+            watermark=watermark,
+            former=watermark,
             caught_up=caught_up,
             etag=self.etag,
         )
 
-    def asking_for(self, plan: Plan, *, backfill: bool = False) -> "Checkpoint":
+    def asking_for(self, plan: Plan, *, backfill: bool = False, anew: bool = False) -> "Checkpoint":
         """The run is to bring the slices of this plan."""
         first = plan.slice_at(0) or Slice()
-        return replace(self.beginning(first, 0), plan=plan.encode(), backfill=backfill)
+        return replace(self.beginning(first, 0), plan=plan.encode(), backfill=backfill, anew=anew)
 
     def committed(
         self,
@@ -233,6 +218,7 @@ class Checkpoint:
         shown: int = 0,
         halves: tuple[Slice, ...] = (),
         skipped: int = 0,
+        passed_on: str = "",
     ) -> "Checkpoint":
         """One page further. `cursor` None means that this was the last page of its slice; `halves` are slices that
         come next because this one has not shown everything."""
@@ -254,6 +240,7 @@ class Checkpoint:
             late=self.late + late,
             shown=self.shown + shown,
             skipped=self.skipped + skipped,
+            passed_on=passed_on,
             todo=encoded(halves + decoded(self.todo)),
             updated_at=now,
         )
@@ -261,7 +248,7 @@ class Checkpoint:
 
     @property
     def current(self) -> Slice:
-        return Slice(self.since, self.until, self.first, self.end)
+        return Slice(self.since, self.until, self.first, self.end, self.of_parents)
 
     def split(self, now: datetime, halves: tuple[Slice, Slice]) -> "Checkpoint":
         """The current slice is too big for the source: its halves instead, from their beginnings."""
@@ -271,7 +258,7 @@ class Checkpoint:
     def restarted(self, now: datetime, until: datetime) -> "Checkpoint":
         """The current slice from its beginning."""
         fresh = replace(self.postponed(now, until), restarts=self.restarts + 1)
-        return replace(fresh, cursor=self.current.start, guard=LoopGuard(), shown=0)
+        return replace(fresh, cursor=self.current.start, guard=NO_LOOP, shown=0)
 
     @property
     def may_give_up(self) -> bool:
@@ -303,14 +290,20 @@ class Checkpoint:
             until=following.until,
             first=following.first,
             end=following.end,
+            of_parents=following.of_parents,
             part=part,
             cursor=following.start,
-            guard=LoopGuard(),
+            guard=NO_LOOP,
             failures=0,
             shown=0,
             restarts=0,
             ended_at=None,
         )
+
+    def going_on(self, plan: Plan, now: datetime) -> "Checkpoint":
+        """A run that has ended begins the slices of another plan, because its parent has passed along more."""
+        again = replace(self.postponed(now, now), plan=plan.encode(), strands=0, reason="")
+        return replace(again.asking_for(plan, anew=self.anew), next_part=max(1, self.next_part))
 
     def ended(self, now: datetime) -> "Checkpoint":
         """The watermark moves if nothing was left out."""
@@ -378,7 +371,3 @@ class Checkpoint:
 
     def cancelled(self, now: datetime, reason: str) -> "Checkpoint":
         return replace(self, state=RunState.CANCELLED, reason=reason, updated_at=now, ended_at=now)
-
-
-def _fingerprint(cursor: str) -> str:
-    return hashlib.blake2b(cursor.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -7,7 +7,8 @@ queue finds itself behind and sends the message again; with no wake-up left, the
 from datetime import datetime, timedelta
 
 from shared.adapters.open_run_table import OpenRun
-from shared.adapters.parked_table import Parked
+from shared.adapters.parked_table import Parked, parked_id
+from shared.chains import begin_children
 from shared.checkpoint import WHOLE, Checkpoint, RunState
 from shared.errors import Conflict, ErrorKind
 from shared.messages import WakeUp
@@ -20,7 +21,8 @@ LONGEST_ERROR = 500
 async def send_current(checkpoint: Checkpoint, services: Services, ahead: timedelta = timedelta(0)) -> None:
     """The wake-up this checkpoint waits for, under its own id: a duplicate is dropped, a missing one is not.
 
-    For a run that is done, the wake-up of its delivery; for one that is mined by strands, those of all of them.
+    For a run that is done, the wake-up of its delivery, and the runs that follow it begin; for one that is mined by
+    strands, those of all of them.
     `ahead` is how far the broker's clock is ahead of ours.
     """
     if checkpoint.is_open and checkpoint.strands:
@@ -29,8 +31,12 @@ async def send_current(checkpoint: Checkpoint, services: Services, ahead: timede
     elif checkpoint.is_open:
         at = _later(checkpoint.not_before, services)
         await services.send(checkpoint.wake_up(), checkpoint.priority, at + ahead if at else None)
-    elif checkpoint.records:
-        await services.send(checkpoint.delivery_wake_up())
+    else:
+        if checkpoint.records:
+            await services.send(checkpoint.delivery_wake_up())
+        run = checkpoint if checkpoint.slice == WHOLE else await services.checkpoints.read(checkpoint.key)
+        if run is not None and run.run == checkpoint.run:
+            await begin_children(run, services)
 
 
 async def postpone(
@@ -55,7 +61,7 @@ async def park(
     parked = checkpoint.parked(now, reason, kind, error[:LONGEST_ERROR])
     await services.parked.put(
         Parked(
-            id=parked_id(checkpoint),
+            id=parked_id(checkpoint.run, checkpoint.slice),
             queue=services.queue_of(wake_up, checkpoint.priority),
             body=wake_up.encode(),
             reason=reason,
@@ -100,9 +106,10 @@ async def leave_out(checkpoint: Checkpoint, kind: ErrorKind, error: str, service
         await write_and_send(checkpoint.gave_up(now, kind, error), services)
         return
     ledger, strand = shared_out(await _ledger_of(checkpoint, services), checkpoint.gave_up(now, kind, error), now)
-    for written in await services.checkpoints.replace_all([strand, ledger]):
-        if not written.strands:
-            await send_current(written, services)
+    strand, ledger = await services.checkpoints.replace_all([strand, ledger])
+    await send_current(strand, services)
+    if not ledger.is_open:
+        await send_current(ledger, services)
 
 
 async def fail(checkpoint: Checkpoint, kind: ErrorKind, error: str, services: Services) -> None:
@@ -118,7 +125,7 @@ async def resume(checkpoint: Checkpoint, services: Services) -> Checkpoint:
     if ledger.parked_strands:
         return await _resume_strands(ledger, services)
     resumed = await write_and_send(checkpoint.resumed(now), services)
-    await services.parked.remove(parked_id(checkpoint))
+    await services.parked.remove(parked_id(checkpoint.run, checkpoint.slice))
     return resumed
 
 
@@ -139,7 +146,7 @@ async def _resume_strands(ledger: Checkpoint, services: Services) -> Checkpoint:
     written = await services.checkpoints.replace_all([all_resumed(ledger, now), *going_on])
     for strand in written[1:]:
         await send_current(strand, services)
-        await services.parked.remove(parked_id(strand))
+        await services.parked.remove(parked_id(strand.run, strand.slice))
     return written[0]
 
 
@@ -151,7 +158,7 @@ async def cancel(checkpoint: Checkpoint, reason: str, services: Services) -> Che
     written = await services.checkpoints.replace(checkpoint.cancelled(services.now(), reason))
     strands = await services.checkpoints.strands(checkpoint) if checkpoint.strands else []
     for each in (checkpoint, *strands):
-        await services.parked.remove(parked_id(each))
+        await services.parked.remove(parked_id(each.run, each.slice))
     if written.records:
         await services.send(written.delivery_wake_up())
     return written
@@ -163,10 +170,6 @@ async def deliver_again(wake_up: WakeUp, services: Services, at: datetime | None
     written = await services.deliveries.write(delivery.postponed(at or services.now()))
     fresh = wake_up.model_copy(update={"kind": "deliver", "attempt": written.attempt})
     await services.send(fresh, at=at)
-
-
-def parked_id(checkpoint: Checkpoint) -> str:
-    return f"{checkpoint.run}/{checkpoint.slice}"
 
 
 def _later(moment: datetime | None, services: Services) -> datetime | None:

@@ -22,12 +22,14 @@ def divided(run: Checkpoint, most: int, now: datetime) -> tuple[Checkpoint, list
 
     The first strand goes on where the run stands.
     """
+    if not run.is_open or run.next_part:  # strands of the same names have had their pages
+        return run, []
     plan, next_part = Plan.decode(run.plan), run.part + 1
     strands = [_strand(run, 1)]
     while len(strands) < most and (following := plan.slice_at(next_part)) is not None:
         strands.append(_strand(run, len(strands) + 1).beginning(following, next_part))
         next_part += 1
-    if not run.is_open or len(strands) == 1:
+    if len(strands) == 1:
         return run, []
     count = len(strands)
     ledger = replace(run, strands=count, open_strands=count, next_part=next_part, cursor=None, todo="", updated_at=now)
@@ -46,6 +48,7 @@ def absorbed(ledger: Checkpoint, before: Checkpoint, after: Checkpoint) -> Check
         highest=after.highest,
         late=ledger.late + after.late - before.late,
         skipped=ledger.skipped + after.skipped - before.skipped,
+        passed_on=after.passed_on,
     )
 
 
@@ -93,6 +96,7 @@ def _strand(run: Checkpoint, number: int) -> Checkpoint:
         until=run.until,
         first=run.first,
         end=run.end,
+        of_parents=run.of_parents,
         part=run.part,
         todo=run.todo if number == 1 else "",
         shown=run.shown,

@@ -37,6 +37,10 @@ def backfill(
     if chosen is None:
         allowed = ", ".join(each.name for each in pipeline.streams)
         raise BadInput(f"--stream: found {stream!r}, allowed: a stream of {file} ({allowed})")
+    if chosen.parent is not None:
+        raise BadInput(
+            f"--stream: found {stream}, whose runs follow those of its parent, allowed: {chosen.parent.stream}"
+        )
     extent = extent_of(chosen, since, until, full=full)
     tick = with_services(data, lambda services: request(pipeline, chosen, extent, services))
     print(f"asked for a run of {pipeline.pipeline}/{chosen.name} for every user, as of {tick:%Y-%m-%d %H:%M:%S} UTC")

@@ -104,7 +104,7 @@ async def _mine(job: Job, stage: Stage) -> Summary:
         current = session.begin(stage.session_file, keys, services.now())
         watch = Watch(services, keys, current.tick)
         before = {(each.key, each.run): each.next_seq for each in await watch.checkpoints()}
-        for name, stream in sorted({(key.pipeline, key.stream) for key in keys}):
+        for name, stream in watch.requested():
             await services.schedules.request(name, stream, current.tick)
         with stack.host(stage.folder, settings, stage.display.say) as ports:
             started = time.monotonic()

@@ -10,6 +10,7 @@ import typer
 
 from devtools.cli.masking import Mask, secrets_in
 from devtools.cli.preview_access import with_access
+from devtools.cli.preview_parents import with_parents
 from devtools.cli.preview_steps import Subject, looks
 from devtools.cli.preview_user import FORMS, user_of
 from devtools.cli.preview_view import Facts, facts_of, show
@@ -40,7 +41,8 @@ def preview(
     Example: headframe preview shop.yaml --user u01 --credential token=@env:TOKEN --pages 2
 
     Shown are the request with its credential hidden, the answer, the first records, and what would be asked next;
-    or the kind of failure, what the miner would do, and which key of the file to look at.
+    or the kind of failure, what the miner would do, and which key of the file to look at. Of a stream that is fed by
+    another one, what its parent's first record leads to.
 
     Exit status: 0 all pages could be read, 1 the source refused or failed, 2 bad input.
     """
@@ -70,6 +72,7 @@ async def _preview(subject: Subject, pages: int, file: str, *, as_json: bool) ->
     subject = await with_access(subject)
     mask, source, found = _mask(subject), _source(), []
     try:
+        subject = await with_parents(subject, source, utc_now)
         async for look in looks(subject, pages, source, utc_now):
             found.append(facts_of(look, subject, mask))
             if not as_json:

@@ -8,6 +8,7 @@ from datetime import datetime
 from shared.adapters.source_http import Source
 from shared.errors import CursorLoop, SourceError
 from shared.pipeline.auth import Attachment, attachment, secrets_of, without_secrets
+from shared.pipeline.chains import Values, parent_scope
 from shared.pipeline.requests import PageRequest, page_request, resolved
 from shared.pipeline.responses import Page, Response, read_page
 from shared.pipeline.slices import Slice, plan_of
@@ -44,6 +45,8 @@ class Subject:
     now: datetime
     access: str = field(default="", repr=False)
     """The access token, where the source wants one."""
+    parents: tuple[Values, ...] = ()
+    """What its parent passes along, for a stream that is fed."""
 
     @property
     def slice(self) -> Slice:
@@ -60,6 +63,7 @@ class Subject:
             "params": self.user.params,
             "credentials": self.user.credentials,
             "access": {"token": self.access},
+            "parent": parent_scope(self.stream.parent, self.parents),
             "window": window_scope(self.stream.incremental, span),
         }
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.chains import FOLLOWED, run_after
 from shared.checkpoint import Checkpoint, RunState
 from shared.messages import StreamKey
 from shared.services import Services
@@ -33,15 +34,25 @@ class Watch:
     def __init__(self, services: Services, keys: Collection[StreamKey], tick: datetime):
         self._services = services
         self._keys = frozenset(keys)
-        self._streams = {(key.pipeline, key.stream) for key in keys}
+        self._streams = {(key.pipeline, key.stream) for key in keys if not self._is_fed(key)}
         self._users = {key.user for key in keys}
         self._tick = tick
         self._delivered: set[tuple[StreamKey, str]] = set()
+
+    def _is_fed(self, key: StreamKey) -> bool:
+        pipeline = self._services.pipelines.get(key.pipeline)
+        stream = pipeline.stream(key.stream) if pipeline else None
+        return stream is not None and stream.parent is not None
+
+    def requested(self) -> list[tuple[str, str]]:
+        """Pipelines and streams whose runs are asked for; those of others follow them."""
+        return sorted(self._streams)
 
     async def look(self) -> Progress:
         """Raises StorageError."""
         started = await self._all_started()
         checkpoints = await self.checkpoints()
+        started = started and self._all_followed(checkpoints)
         ended = [each for each in checkpoints if not each.is_open]
         waiting = await self._undelivered(ended)
         unfinished = {each.key.user for each in checkpoints if each.is_open} | {key.user for key in waiting}
@@ -65,6 +76,18 @@ class Watch:
         """Whether the scheduler has gone through all users for the moment that was asked for."""
         schedules = [await self._services.schedules.read(*stream) for stream in self._streams]
         return all(each.finished and each.tick is not None and each.tick >= self._tick for each in schedules)
+
+    def _all_followed(self, checkpoints: list[Checkpoint]) -> bool:
+        """Whether the runs that follow the ended ones have begun, as far as they are looked at."""
+        runs = {each.key: each.run for each in checkpoints}
+        followers = [
+            (run_after(each.run, key), key)
+            for each in checkpoints
+            if each.state in FOLLOWED and each.key.pipeline in self._services.pipelines
+            for child in self._services.pipelines[each.key.pipeline].children(each.key.stream)
+            if (key := replace(each.key, stream=child.name)) in self._keys
+        ]
+        return all(runs.get(key, "") >= run for run, key in followers)
 
     async def _undelivered(self, ended: list[Checkpoint]) -> list[StreamKey]:
         """Ended runs with committed pages that are not in the output yet."""

@@ -4,6 +4,7 @@
     checkpoint|STRAND    where one of its strands stands        replaced with If-Match, together with that of the run
     page|RUN|SLICE|SEQ   a committed page that waits            inserted with the checkpoint, deleted when delivered
     seen|INDEX|POSITION  keys and content hashes of a page      inserted with the checkpoint
+    passed|RUN|STREAM|N  what a page passes along, up to no. N  inserted with the checkpoint, deleted by the next run
     delivery             what delivery is about to write        see delivery_table.py
 
 They share a partition because a page, its checkpoint and its index row become true in one transaction or not at all.
@@ -11,20 +12,28 @@ They share a partition because a page, its checkpoint and its index row become t
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+import zstandard
+
 from shared.adapters import keys
 from shared.adapters.objects import ObjectStore
 from shared.adapters.tables import MAX_OPERATIONS, MAX_PROPERTY, Delete, Insert, Operation, Replace, Row, Table, Value
-from shared.checkpoint import WHOLE, Checkpoint, LoopGuard, RunState
+from shared.checkpoint import WHOLE, Checkpoint, RunState
 from shared.errors import AlreadyExists, Conflict, ErrorKind
 from shared.messages import Priority, StreamKey
+from shared.pipeline.chains import Passed, Values
+from shared.pipeline.loop_guard import LoopGuard
 
 LARGEST_ROW = 512 * 1024
 """Bytes of compressed page that go into the row itself; more goes to a blob that the row names."""
+
+LAST = 9_999_999_999
+"""No run passes along so many records."""
 
 PAGE_FACTS = ("mined_at", "records", "size", "blob")
 """What delivery needs to know to plan, without the lines."""
@@ -98,14 +107,20 @@ class CheckpointTable:
         return [to_checkpoint(row) for row in rows]
 
     async def divide(
-        self, ledger: Checkpoint, strands: Sequence[Checkpoint], page: CommittedPage | None, seen: bytes
+        self,
+        ledger: Checkpoint,
+        strands: Sequence[Checkpoint],
+        page: CommittedPage | None,
+        seen: bytes,
+        passed: Sequence[Passed] = (),
     ) -> tuple[Checkpoint, list[Checkpoint]]:
         """As `commit`, and the strands begin; those of the run before give way to them. Raises Conflict."""
         known = {strand.slice: strand.etag for strand in await self._strand_rows(ledger.key)}
         fresh = [replace(strand, etag=known.get(strand.slice)) for strand in strands]
         rows = [to_row(strand) for strand in fresh]
         writes: list[Operation] = [Replace(row) if row.etag else Insert(row) for row in rows]
-        etags = await self._transact([Replace(to_row(ledger)), *writes, *await self._staged(ledger, page, seen)])
+        staged = await self._staged(ledger, page, seen, passed)
+        etags = await self._transact([Replace(to_row(ledger)), *writes, *staged])
         begun = [replace(strand, etag=etag) for strand, etag in zip(fresh, etags[1:], strict=False)]
         return replace(ledger, etag=etags[0]), begun
 
@@ -115,23 +130,33 @@ class CheckpointTable:
         return [replace(each, etag=etag) for each, etag in zip(checkpoints, etags, strict=True)]
 
     async def commit_strand(
-        self, strand: Checkpoint, ledger: Checkpoint, page: CommittedPage | None, seen: bytes
+        self,
+        strand: Checkpoint,
+        ledger: Checkpoint,
+        page: CommittedPage | None,
+        seen: bytes,
+        passed: Sequence[Passed] = (),
     ) -> tuple[Checkpoint, Checkpoint]:
         """As `commit`; the index is that of the ledger, which is written too. Raises Conflict."""
-        writes = [Replace(to_row(ledger)), Replace(to_row(strand)), *await self._staged(ledger, page, seen)]
-        etags = await self._transact(writes)
+        staged = await self._staged(ledger, page, seen, passed)
+        etags = await self._transact([Replace(to_row(ledger)), Replace(to_row(strand)), *staged])
         return replace(strand, etag=etags[1]), replace(ledger, etag=etags[0])
 
-    async def commit(self, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes) -> Checkpoint:
+    async def commit(
+        self, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Sequence[Passed] = ()
+    ) -> Checkpoint:
         """The page, the index row and the checkpoint behind it, together or not at all.
 
         `checkpoint` is the one after the page, with the ETag of the one before; `page` is None where no record
-        is new; `seen` is what the index learns, empty for nothing. Raises Conflict when somebody else was first.
+        is new; `seen` is what the index learns, empty for nothing; `passed` is for the streams that are fed. Raises
+        Conflict when somebody else was first.
         """
-        etags = await self._transact([Replace(to_row(checkpoint)), *await self._staged(checkpoint, page, seen)])
+        etags = await self._transact([Replace(to_row(checkpoint)), *await self._staged(checkpoint, page, seen, passed)])
         return replace(checkpoint, etag=etags[0])
 
-    async def _staged(self, owner: Checkpoint, page: CommittedPage | None, seen: bytes) -> list[Operation]:
+    async def _staged(
+        self, owner: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Sequence[Passed]
+    ) -> list[Operation]:
         """What is inserted beside a checkpoint; `owner` has counted the row of the index already."""
         partition = partition_of(owner.key)
         operations: list[Operation] = []
@@ -140,7 +165,7 @@ class CheckpointTable:
         if seen:
             position = owner.index_position - 1
             operations.append(Insert(Row(partition, _seen_key(owner.index, position), _chunks(seen))))
-        return operations
+        return operations + [Insert(row) for each in passed for row in passed_rows(partition, owner.run, each)]
 
     async def _transact(self, operations: Sequence[Operation]) -> list[str | None]:
         try:
@@ -156,6 +181,25 @@ class CheckpointTable:
         )
         rows = await self._table.range(partition_of(checkpoint.key), first, last, checkpoint.index_position - since)
         return [_joined(row) for row in rows]
+
+    async def passed(self, parent: StreamKey, run: str, child: str, numbers: range) -> list[Values]:
+        """What this run of the parent has passed along under these numbers, as far as it is there."""
+        found: list[Values] = []
+        while len(found) < len(numbers):
+            first = passed_key(run, child, numbers[len(found)])
+            rows = await self._table.range(partition_of(parent), first, passed_key(run, child, LAST), 1)
+            if not rows:
+                return found
+            values: list[Values] = json.loads(zstandard.ZstdDecompressor().decompress(_joined(rows[0])))
+            begin = int(rows[0].key.rpartition("|")[2]) + 1 - len(values)
+            found += values[numbers[len(found)] - begin :]
+        return found[: len(numbers)]
+
+    async def forget_passed(self, parent: StreamKey, run: str) -> None:
+        """What runs before this one have passed along."""
+        partition = partition_of(parent)
+        while rows := await self._table.range(partition, "passed|", f"passed|{run}|", MAX_OPERATIONS, ()):
+            await self._table.transact([Delete(row) for row in rows])
 
     async def has_pages(self, key: StreamKey) -> bool:
         """Whether anything committed waits for delivery."""
@@ -187,6 +231,19 @@ def _blob_name(partition: str, page: CommittedPage) -> str:
     owner = hashlib.blake2b(partition.encode(), digest_size=8).hexdigest()
     content = hashlib.blake2b(page.lines, digest_size=12).hexdigest()
     return f"{owner}/{page.row_key.replace('|', '/')}-{content}.zst"
+
+
+def passed_key(run: str, child: str, number: int) -> str:
+    return f"passed|{run}|{child}|{number:010d}"
+
+
+def passed_rows(partition: str, run: str, passed: Passed) -> list[Row]:
+    """Rows named by the last number they hold, so that the first row from a number on is the one that has it."""
+    text = json.dumps(passed.values, separators=(",", ":")).encode()
+    data = zstandard.ZstdCompressor(level=3).compress(text)
+    if len(data) > LARGEST_ROW and len(passed.values) > 1:
+        return [row for half in passed.halves() for row in passed_rows(partition, run, half)]
+    return [Row(partition, passed_key(run, passed.child, passed.last), _chunks(data))]
 
 
 def _seen_key(index: str, position: int) -> str:

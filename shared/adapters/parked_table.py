@@ -31,6 +31,11 @@ class Parked:
     run: str = ""
 
 
+def parked_id(run: str, slice_: str) -> str:
+    """The id of what a run, or a strand of it, leaves when it is parked."""
+    return f"{run}/{slice_}"
+
+
 class ParkedTable:
     def __init__(self, table: Table):
         self._table = table
@@ -38,12 +43,12 @@ class ParkedTable:
     async def put(self, parked: Parked) -> None:
         await self._table.put(_to_row(parked))
 
-    async def get(self, parked_id: str) -> Parked | None:
-        row = await self._table.get("parked", keys.encode(parked_id))
+    async def get(self, id_: str) -> Parked | None:
+        row = await self._table.get("parked", keys.encode(id_))
         return _to_parked(row) if row else None
 
-    async def remove(self, parked_id: str) -> None:
-        await self._table.delete(Row("parked", keys.encode(parked_id)))
+    async def remove(self, id_: str) -> None:
+        await self._table.delete(Row("parked", keys.encode(id_)))
 
     async def all(self) -> AsyncIterator[Parked]:
         async for row in self._table.scan(partition="parked"):

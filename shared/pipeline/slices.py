@@ -21,17 +21,24 @@ class Slice:
     """What one slice asks for: marks from `since` to `until`, half open; empty as in Span.
 
     A counted slice has the pages or records from `first` up to `end`, which is not its own; None: as far as there are.
+    One `of_parents` has what so many records of the parent lead to.
     """
 
     since: str = ""
     until: str = ""
     first: int | None = None
     end: int | None = None
+    of_parents: bool = False
 
     @property
     def start(self) -> str | None:
         """The cursor of the first page."""
-        return None if self.first is None else str(self.first)
+        return None if self.first is None or self.of_parents else str(self.first)
+
+    @property
+    def parents(self) -> range:
+        """Numbers of the parent's records."""
+        return range(self.first or 0, self.end or 0) if self.of_parents else range(0)
 
     @property
     def length(self) -> timedelta:
@@ -39,6 +46,9 @@ class Slice:
 
     def halves(self) -> "tuple[Slice, Slice]":
         """The earlier and the later one; between them nothing is lost."""
+        if self.of_parents:
+            cut = self.parents[len(self.parents) // 2]
+            return replace(self, end=cut), replace(self, first=cut)
         middle = moment_mark(moment_of(self.since) + self.length / 2)
         return replace(self, until=middle), replace(self, since=middle)
 
@@ -48,7 +58,8 @@ class Plan:
     """Windows of `size` seconds from `since` to `until`, one every `step` seconds, aligned to `offset`.
 
     Without a size there is one slice, which asks for all of it, or `count` slices of `each` pages or records from
-    `base`; the last of these has no end, because more may come while it is mined.
+    `base`; the last of these has no end, because more may come while it is mined. Where the slices are those of a
+    parent's records, there are `parents` of them, the ones before `base` not counted in.
     """
 
     since: str = ""
@@ -59,6 +70,7 @@ class Plan:
     base: int = 0
     each: int = 0
     count: int = 1
+    parents: int | None = None
 
     def encode(self) -> str:
         return json.dumps(asdict(self))
@@ -69,6 +81,8 @@ class Plan:
 
     def slice_at(self, number: int) -> Slice | None:
         """Slice `number`, counted from 0, or None behind the last one. There is always a first one."""
+        if self.parents is not None:
+            return self._of_parents_at(number, self.parents)
         if self.each:
             return self._counted_at(number)
         if not self.size:
@@ -80,6 +94,10 @@ class Plan:
             return None
         end = min(begin + timedelta(seconds=self.size), until)
         return Slice(moment_mark(max(begin, since)), moment_mark(end))
+
+    def _of_parents_at(self, number: int, parents: int) -> Slice | None:
+        first = self.base + number * self.each
+        return Slice(first=first, end=min(first + self.each, parents), of_parents=True) if first < parents else None
 
     def _counted_at(self, number: int) -> Slice | None:
         if number >= self.count:
@@ -110,7 +128,7 @@ def bounded(
 
     A page that reaches over the end of the slice shows what the next one brings again.
     """
-    if current.end is None or (following is None and not records):
+    if current.end is None or current.of_parents or (following is None and not records):
         return records, following
     if isinstance(stream.paginator, Offset):
         offset = stream.paginator.base_offset if cursor is None else int(cursor)

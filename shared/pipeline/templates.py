@@ -12,7 +12,8 @@ Scopes = Mapping[str, Mapping[str, Any]]
 
 
 def render(template: str, scopes: Scopes, *, for_path: bool = False) -> str:
-    """The template with its placeholders filled; with `for_path` each value is one URL path segment.
+    """The template with its placeholders filled; with `for_path` each value is one URL path segment. The values of a
+    list stand beside each other with commas.
 
     Raises RequestRejected naming the placeholder when the user has no such value; never a value.
     """
@@ -22,10 +23,15 @@ def render(template: str, scopes: Scopes, *, for_path: bool = False) -> str:
         values = scopes.get(scope, {})
         if name not in values:
             raise RequestRejected(f"the user has no value for {{{scope}.{name}}}")
-        text = str(values[name])
-        return quote(text, safe="") if for_path else text
+        found = values[name]
+        texts = [_text(each) for each in (found if isinstance(found, list) else [found])]
+        return ",".join(quote(text, safe="") if for_path else text for text in texts)
 
     return PLACEHOLDER.sub(fill, template)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def render_json(value: Any, scopes: Scopes) -> Any:

@@ -87,11 +87,11 @@ def json_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer
 
 @pytest.fixture
 def gateway(json_server: RealServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Two requests a second and user, and two at once; 401 for unknown tokens, 403 for another user's items."""
+    """Four requests a second and user, and two at once; 401 for unknown tokens, 403 for another user's items."""
     folder, port = copy_of("nginx-front", tmp_path_factory.mktemp("realapi")), free_port()
     users = json_server.folder / "data" / "users.json"
     environ = {"USERS_JSON": str(users), "TENANT_ARG": "userId", "RETRY_AFTER": str(RETRY_AFTER)}
-    start(folder, port, str(json_server.port), str(port), "2r/s", "2", **environ)
+    start(folder, port, str(json_server.port), str(port), "4r/s", "2", **environ)
     yield Gateway(json_server, port, folder / "data" / "access.log")
     run(folder, port, "bash", "start.sh", "stop")
 

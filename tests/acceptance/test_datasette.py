@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.acceptance
 
 KEYS = {"packages": ["name"], "depends": ["package", "dep"], "tags": ["rowid"]}
-KILL_AT = (3, 20, 40)
+KILL_AT = (3, 30)
 """Objects in the output, of 57 in all, at which the whole process group is killed."""
 
 

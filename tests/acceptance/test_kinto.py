@@ -16,7 +16,7 @@ pytestmark = pytest.mark.acceptance
 
 PAGE_SIZE = 20
 STREAMS = ("orders", "notes")
-CHURN_SECONDS, CHANGES_PER_SECOND = 45, 10
+CHURN_SECONDS, CHANGES_PER_SECOND = 20, 15
 
 
 def mining(server: RealServer, place: Path) -> Mining:

@@ -17,6 +17,11 @@ class Call:
     user: str
     url: str
     credential: str
+    body: bytes | None = None
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.url).path
 
     def query(self, name: str, default: str = "") -> str:
         return parse_qs(urlsplit(self.url).query).get(name, [default])[0]
@@ -50,7 +55,7 @@ class ScriptedSource:
 
     async def fetch(self, user: str, request: PageRequest, attachment: Attachment) -> Response:
         credential = dict(attachment.headers).get("Authorization", "")
-        call = Call(user, request.url, credential)
+        call = Call(user, request.url, credential, request.content)
         self.calls.append(call)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:

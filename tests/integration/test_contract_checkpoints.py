@@ -21,9 +21,10 @@ from shared.adapters.schedule_table import Schedule, ScheduleTable
 from shared.adapters.tables import Table
 from shared.adapters.token_table import StoredTokens, TokenTable
 from shared.adapters.user_table import UserTable
-from shared.checkpoint import Checkpoint, LoopGuard, RunState
+from shared.checkpoint import Checkpoint, RunState
 from shared.errors import AlreadyExists, Conflict, ErrorKind
 from shared.messages import Priority, StreamKey
+from shared.pipeline.loop_guard import LoopGuard
 from shared.pipeline.oauth2 import LONGEST_TOKEN
 from shared.users import User, UserState
 from tests.fakes.memory_objects import MemoryObjects

@@ -37,6 +37,7 @@ class WatchedTable(MemoryTable):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
         self.changes: list[Change] = []
+        self.passed: list[Change] = []
         self.commits: list[Commit] | None = None
         self._clock = clock
         self._transaction = 0
@@ -47,7 +48,10 @@ class WatchedTable(MemoryTable):
 
     def _store(self, row: Row) -> str:
         before = self.rows.get((row.partition, row.key))
-        self.changes.append(Change(self._transaction, self._clock(), before, row))
+        change = Change(self._transaction, self._clock(), before, row)
+        self.changes.append(change)
+        if row.key.startswith("passed|"):
+            self.passed.append(change)
         return super()._store(row)
 
 

@@ -15,12 +15,13 @@ from shared.checkpoint import WHOLE, Checkpoint, RunState
 from shared.errors import ErrorKind
 from shared.messages import StreamKey, WakeUp
 from tests.fakes.world import START
+from tests.simulation.chain_invariants import CHAIN_INVARIANTS, parents_of
 from tests.simulation.history import Commit, commits_of
 from tests.simulation.host import SLOTS
 from tests.simulation.simulation import Invariant, Simulation, Violation
 from tests.simulation.source import BIG, ODD, Shown
 from tests.simulation.token_invariants import TOKEN_INVARIANTS
-from tests.simulation.workload import BY_POSITION
+from tests.simulation.workload import BY_POSITION, depth_of, kind_of
 
 Line = dict[str, object]
 
@@ -42,7 +43,7 @@ async def every_record_shown_is_in_one_page(simulation: Simulation) -> None:
         shown[fetch.key, fetch.start].append(fetch.records)
     have: defaultdict[object, set[Shown]] = defaultdict(set)
     for commit in commits_of(simulation.tables["streams"]):
-        key, start = commit.before.key, start_of(commit)
+        key, start = commit.before.key, start_of(commit, simulation)
         page = [_shown(line) for line in lines_of(simulation, key, commit.page)]
         before = have[key, commit.before.index]
         if not any(_accounts_for(page, records, before, simulation) for records in shown[key, start]):
@@ -95,7 +96,7 @@ async def every_version_is_there_once(simulation: Simulation) -> None:
     present = {name[:5] for name in counts}
     for checkpoint in await simulation.checkpoints():
         outlived = work.written and simulation.is_hopeless(checkpoint.key)  # by what was written after its last run
-        accountable = checkpoint.key.stream in BY_POSITION or work.is_stable
+        accountable = kind_of(checkpoint.key.stream) in BY_POSITION or work.is_stable
         if checkpoint.state is RunState.DONE and accountable and not outlived:
             _all_there(simulation, checkpoint.key, present)
 
@@ -156,7 +157,7 @@ async def sequences_are_gap_free(simulation: Simulation) -> None:
     following: dict[tuple[str, str], int] = {}
     for commit in commits_of(simulation.tables["streams"]):
         run, seq = (commit.before.run, commit.before.slice), commit.before.next_seq
-        goes_on = seq == following.get(run, 0) or (commit.before.part and run[1] == WHOLE and seq > following[run])
+        goes_on = seq == following.get(run, 0) or (commit.before.next_part and run[1] == WHOLE and seq > following[run])
         if not goes_on or commit.after.next_seq != seq + 1:
             raise Violation(f"run {run} went from page {following.get(run, 0)} to {seq} to {commit.after.next_seq}")
         following[run] = seq + 1
@@ -227,7 +228,7 @@ async def calls_are_bounded(simulation: Simulation) -> None:
 
 async def nobody_is_passed_over(simulation: Simulation) -> None:
     """While a user's wake-up waits, no other user of the same priority gets further than its turn."""
-    most = MOST_AHEAD * len(simulation.workload.kinds)
+    most = MOST_AHEAD * len(simulation.workload.streams)
     committed: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for commit in commits_of(simulation.tables["streams"]):
         committed[commit.before.key.pipeline, commit.before.key.user].append(commit.at)
@@ -284,13 +285,20 @@ INVARIANTS: tuple[Invariant, ...] = (
     nobody_is_passed_over,
     a_stop_stops,
     no_secret_leaves,
+    *CHAIN_INVARIANTS,
     *TOKEN_INVARIANTS,
 )
 
 
-def start_of(commit: Commit) -> str:
+def start_of(commit: Commit, simulation: Simulation) -> str:
     """Where the committed page starts, in the source's own terms (see source.py)."""
-    cursor, kind = commit.before.cursor, commit.before.key.stream
+    if not depth_of(commit.before.key.stream):
+        return _start_of(commit.before.cursor, commit.before.key.stream)
+    parents = ",".join(map(str, parents_of(commit.before, simulation.tables["streams"])))
+    return f"{parents}@{commit.before.cursor or ''}"
+
+
+def _start_of(cursor: str | None, kind: str) -> str:
     if cursor is None:
         return {"page_number": "1", "offset": "0"}.get(kind, "")
     if kind in {"json_link", "header_link"}:

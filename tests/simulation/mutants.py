@@ -34,6 +34,7 @@ from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
 from tests.simulation import host
 from tests.simulation.broker import DEAD, Message
+from tests.simulation.chain_mistakes import CHAIN_MISTAKES
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.slice_mistakes import SLICE_MISTAKES
 from tests.simulation.token_mistakes import TOKEN_MISTAKES
@@ -101,27 +102,29 @@ async def _overwrite(self: MemoryObjects, name: str, data: bytes) -> None:
 
 
 async def _checkpoint_first(
-    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes
+    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Any = ()
 ) -> Checkpoint:
     written = await self.replace(checkpoint)
     try:
-        return await _COMMIT(self, written, page, seen)
+        return await _COMMIT(self, written, page, seen, passed)
     except AlreadyExists:
         raise Conflict("there already") from None
 
 
 async def _index_afterwards(
-    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes
+    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Any = ()
 ) -> Checkpoint:
-    written = await _COMMIT(self, checkpoint, page, b"")
+    written = await _COMMIT(self, checkpoint, page, b"", passed)
     return await _COMMIT(self, written, None, seen) if seen else written
 
 
 async def _commit_without_fence(
-    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes
+    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Any = ()
 ) -> Checkpoint:
     latest = await self.read(checkpoint.key)
-    return await _COMMIT(self, dataclasses.replace(checkpoint, etag=latest.etag if latest else None), page, seen)
+    return await _COMMIT(
+        self, dataclasses.replace(checkpoint, etag=latest.etag if latest else None), page, seen, passed
+    )
 
 
 async def _complete_first(self: Any, message: Message, lock: int) -> None:
@@ -187,9 +190,9 @@ async def _blob_afterwards(self: CheckpointTable, partition: str, page: Committe
 
 
 async def _commit_then_blob(
-    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes
+    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Any = ()
 ) -> Checkpoint:
-    written = await _COMMIT(self, checkpoint, page, seen)
+    written = await _COMMIT(self, checkpoint, page, seen, passed)
     for objects in self.__dict__.pop("_later", []):
         for name, data in objects.items():
             await self._pages.write_once(name, data)
@@ -365,7 +368,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         BROKER_FAILS,
     ),
-    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *TOKEN_MISTAKES)),
+    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *CHAIN_MISTAKES, *TOKEN_MISTAKES)),
 )
 
 

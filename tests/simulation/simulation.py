@@ -29,6 +29,7 @@ from shared.users import User
 from tests.fakes.token_server import TokenServer
 from tests.fakes.world import START
 from tests.simulation.broker import SimulatedBroker
+from tests.simulation.chains import goes_on
 from tests.simulation.cipher import CIPHER
 from tests.simulation.events import EVENTS
 from tests.simulation.history import WatchedObjects, WatchedTable
@@ -240,7 +241,9 @@ class Simulation:
             if row.key == f"checkpoint|{WHOLE}"
         }
         started = all((key.pipeline, key.stream, key.user) in states for key in self.keys if not self.is_hopeless(key))
-        return started and RunState.RUNNING not in states.values()
+        if not started or RunState.RUNNING in states.values():
+            return False
+        return not self.workload.chained or not goes_on(await self.checkpoints(), self.workload.chained)
 
     async def _quiet(self) -> bool:
         indexed = self.tables["openruns"].rows if self.workload.reconciler else {}

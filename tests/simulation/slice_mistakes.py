@@ -25,16 +25,21 @@ def _done_at_once(ledger: Checkpoint, now: Any) -> Checkpoint:
 
 
 async def _strand_alone(
-    self: CheckpointTable, strand: Checkpoint, ledger: Checkpoint, page: CommittedPage | None, seen: bytes
+    self: CheckpointTable,
+    strand: Checkpoint,
+    ledger: Checkpoint,
+    page: CommittedPage | None,
+    seen: bytes,
+    passed: Any = (),
 ) -> tuple[Checkpoint, Checkpoint]:
     """The strand commits; its ledger is written afterwards, whatever it says by then."""
-    written = await _COMMIT(self, dataclasses.replace(strand, index=ledger.run + strand.slice), page, seen)
+    written = await _COMMIT(self, dataclasses.replace(strand, index=ledger.run + strand.slice), page, seen, passed)
     latest = await self.read(ledger.key)
     return written, await self.replace(dataclasses.replace(ledger, etag=latest.etag if latest else None))
 
 
-def _always_caught_up(self: Checkpoint, *args: Any) -> Checkpoint:
-    return dataclasses.replace(_BEGIN_AGAIN(self, *args), caught_up=True)
+def _always_caught_up(self: Checkpoint, *args: Any, **more: Any) -> Checkpoint:
+    return dataclasses.replace(_BEGIN_AGAIN(self, *args, **more), caught_up=True)
 
 
 SLICE_MISTAKES: tuple[tuple[str, tuple[Replacement, ...], tuple[str, ...]], ...] = (

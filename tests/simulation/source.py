@@ -2,8 +2,8 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from shared.messages import StreamKey
 from shared.pipeline.auth import Attachment
@@ -12,7 +12,7 @@ from shared.pipeline.responses import Response
 from tests.fakes.scripted_source import answer
 from tests.fakes.token_server import TokenServer
 from tests.simulation.troubles import PATIENT, REFUSALS, TROUBLES
-from tests.simulation.workload import BEGINNING, Workload
+from tests.simulation.workload import BEGINNING, Workload, depth_of, kind_of
 
 HOST = "api.example.com"
 BIG = 2**53 + 1
@@ -78,19 +78,26 @@ class SimulatedApi:
         if query.keys() & {"after", "offset"} and self.rng.random() < self.work.expiring:
             self.bad += 1
             return answer({"error": {"code": "expired"}}, 400)
-        _, _, pipeline, kind = parts.path.split("/")
-        return self._page(StreamKey(pipeline, kind, user), query)
+        _, _, pipeline, stream, *above = parts.path.split("/")
+        key = StreamKey(pipeline, stream, user)
+        return self._below(key, above[0], query) if above else self._page(key, query)
 
     async def close(self) -> None:
         """Nothing is open."""
 
     def truth(self, key: StreamKey) -> dict[int, int]:
         """Id → latest version of every record that is there."""
-        return {identity: version for _, identity, version in self._of(key)}
+        depth, root = depth_of(key.stream), replace(key, stream=kind_of(key.stream))
+        found = {identity: version for _, identity, version in self._of(root)}
+        for _ in range(depth):
+            found = {row[1]: row[2] for parent in found for row in self._branches(parent)}
+        return found
 
     def write(self, keys: list[StreamKey]) -> None:
         """Between two runs: records are written anew, or for the first time."""
         for key in keys:
+            if depth_of(key.stream):
+                continue
             rows = self._of(key)
             for _ in range(self.work.written):
                 position = max((row[0] for row in rows), default=-1) + 1
@@ -119,6 +126,19 @@ class SimulatedApi:
 
     def _of(self, key: StreamKey) -> list[tuple[int, int, int]]:
         return self._rows.setdefault(key, [(number, number, 1) for number in range(self.work.records)])
+
+    def _branches(self, parent: int) -> list[tuple[int, int, int]]:
+        """What a record leads to; it stays as it is."""
+        return [(number, parent * 10 + number, 1) for number in range(self.work.branches)]
+
+    def _below(self, key: StreamKey, parents: str, query: dict[str, str]) -> Response:
+        """The page of what these records lead to, by position."""
+        rows = [row for parent in unquote(parents).split(",") for row in self._branches(int(parent))]
+        after = int(query.get("after", "-1"))
+        page, more = rows[after + 1 : after + 1 + self.work.size], len(rows) > after + 1 + self.work.size
+        following = str(after + len(page)) if more else None
+        start = f"{unquote(parents)}@{query.get('after', '')}"
+        return self._answer(key, start, page, {"next": following})
 
     def _page(self, key: StreamKey, query: dict[str, str]) -> Response:
         since, until = (query.get(edge) for edge in ("since", "until"))

@@ -12,8 +12,8 @@ from tests.simulation.workload import Workload
 from tests.simulation.workloads import named
 
 CALM = Climate(until=0)
-PASSINGS = (1, 2, 3)
-"""Each point is struck when it is passed for the first time, for the second and for the third."""
+PASSINGS = (1, 2)
+"""Each point is struck when it is passed for the first time and for the second."""
 
 EVERYWHERE = (
     ("kill", 0.0),
@@ -41,6 +41,7 @@ CHOSEN = (
     "incremental",
     "windows left out",
     "offsets side by side",
+    "chained, several deep",
 )
 
 Case = tuple[str, Strike]

@@ -46,6 +46,16 @@ outputs:
   - { type: json_lines }
   - { type: json_lines, to: "file:///second", compression: gzip, partition_by: [user, record.id], batch_records: 4 }
 """
+FED = """
+  - name: {kind}-{depth}
+    path: "/{kind}-{depth}/{{parent.id}}"
+    records: data
+    primary_key: id
+    paginator: {{ type: cursor, cursor_path: next, cursor_param: after }}
+    parent: {{ stream: {above}, input_mapping: {{ id: id }}, {mode} }}
+"""
+"""A stream that is fed by another, some steps below a stream of its kind."""
+
 STREAM = """
   - name: {kind}
     path: /{kind}
@@ -76,6 +86,9 @@ class Workload:
 
     Incremental runs are cut into `windows`, if there are any; of each the API shows at most `most` records, and with
     `leaves_out` the runs leave out what fails. With `parallel` the slices of a run are mined side by side.
+
+    Below each stream there are `chained` others, each fed by the one before it in the mode `chained_mode`: of every
+    record they have `branches`.
 
     `auth` is one of AUTHS. Where it is OAuth2, access tokens live for `token_life` seconds, and refresh tokens rotate.
     `token_trouble` is the chance that the token endpoint answers with one of the failures of troubles.py, `early` that
@@ -111,6 +124,9 @@ class Workload:
     most: int = 1000
     leaves_out: bool = False
     parallel: str = ""
+    chained: int = 0
+    chained_mode: str = "processing_mode: sequential"
+    branches: int = 2
     auth: str = "bearer"
     token_life: float = 3.0
     token_trouble: float = 0.0
@@ -137,11 +153,15 @@ class Workload:
         return [f"user{number}" for number in range(self.users)]
 
     @property
+    def streams(self) -> list[str]:
+        return [stream_below(kind, depth) for kind in self.kinds for depth in range(self.chained + 1)]
+
+    @property
     def keys(self) -> list[StreamKey]:
         return [
-            StreamKey(pipeline, kind, user)
+            StreamKey(pipeline, stream, user)
             for pipeline in self.priorities
-            for kind in self.kinds
+            for stream in self.streams
             for user in self.names
         ]
 
@@ -159,6 +179,20 @@ class Workload:
         return not (self.moving or self.deleting)
 
 
+def stream_below(kind: str, depth: int) -> str:
+    return f"{kind}-{depth}" if depth else kind
+
+
+def kind_of(stream: str) -> str:
+    """How the pages of the stream at the top are followed; those of the streams below it have cursors."""
+    return stream.partition("-")[0]
+
+
+def depth_of(stream: str) -> int:
+    """How many streams are above it in its chain."""
+    return int(stream.partition("-")[2] or 0)
+
+
 def as_written(value: Any) -> str:
     """Python that makes a workload, a climate or a strike, without what is as usual."""
     told = [f"{each.name}={found!r}" for each in fields(value) if (found := getattr(value, each.name)) != each.default]
@@ -167,7 +201,8 @@ def as_written(value: Any) -> str:
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
     outputs = SECOND if workload.second else ""
-    said = workload.kinds, _options(workload), workload.auth, outputs
+    chain = workload.chained, workload.chained_mode
+    said = workload.kinds, _options(workload), workload.auth, outputs, chain
     return {name: _pipeline(name, *said) for name in workload.priorities}
 
 
@@ -184,10 +219,15 @@ def _options(workload: Workload) -> str:
 
 
 @cache
-def _pipeline(name: str, kinds: tuple[str, ...], options: str, auth: str, outputs: str) -> Pipeline:
+def _pipeline(
+    name: str, kinds: tuple[str, ...], options: str, auth: str, outputs: str, chain: tuple[int, str]
+) -> Pipeline:
     text = PIPELINE.format(name=name, auth=AUTHS[auth])
     for kind in kinds:
         text += STREAM.format(kind=kind, paginator=PAGINATORS[kind]) + options
+        for depth in range(1, chain[0] + 1):
+            above = stream_below(kind, depth - 1)
+            text += FED.format(kind=kind, depth=depth, above=above, mode=chain[1])
     return load_text(text + outputs, "pipeline.yaml")
 
 

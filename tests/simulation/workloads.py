@@ -20,6 +20,9 @@ PAGES = "{ strategy: known_pages, pages: 4, pages_per_slice: 1, max_concurrent: 
 IN_WINDOWS = "{ strategy: time_windows, max_concurrent: 2 }"
 SPLIT = "{ type: global, split: { at: 3 } }"
 
+SIDE_BY_SIDE = "processing_mode: parallel, max_concurrent: 3"
+BATCHES = "processing_mode: parallel, max_concurrent: 2, batch_size: 3"
+
 WORKLOADS: tuple[Workload, ...] = (
     Workload("plain"),
     Workload("eager delivery", settings=EAGER, processes=3),
@@ -118,6 +121,26 @@ WORKLOADS: tuple[Workload, ...] = (
         expiring=0.3,
         processes=3,
     ),
+    Workload("chained", records=4, chained=1),
+    Workload("chained, several deep", users=1, records=3, runs=2, chained=2, settings=EAGER, processes=3),
+    Workload("chained, side by side", records=4, chained=2, chained_mode=SIDE_BY_SIDE, processes=3),
+    Workload("chained in batches", records=7, chained=1, chained_mode=BATCHES, processes=3),
+    Workload("chained, run after run", users=1, records=3, runs=4, written=2, chained=1, emit="all", processes=3),
+    Workload(
+        "chained, incremental and cancelled",
+        users=2,
+        records=4,
+        runs=3,
+        written=3,
+        incremental=True,
+        chained=1,
+        chained_mode=SIDE_BY_SIDE,
+        events=("runs are cancelled",),
+    ),
+    Workload("chained below strands", records=7, kinds=("offset",), parallel=OFFSETS, chained=1, processes=3),
+    Workload("chained, moving", users=1, records=5, moving=0.4, deleting=0.3, chained=1, kinds=("json_link",)),
+    Workload("chained, failing", records=4, trouble=0.25, chained=2, events=("a user pauses",)),
+    Workload("chained, no reconciler", reconciler=False, users=1, records=3, chained=2, processes=3),
     Workload(
         "newest first, cancelled",
         users=2,

@@ -40,6 +40,7 @@ from shared.pipeline.spec.paginators import (
     StopWhen,
 )
 from shared.pipeline.spec.parallel import Parallel
+from shared.pipeline.spec.parent import Parent
 from shared.pipeline.spec.pipeline import Pipeline
 from shared.pipeline.spec.reading import BodyMatch, HeaderMatch, ResponseRule, Wait
 from shared.pipeline.spec.request import PageSize
@@ -81,6 +82,7 @@ __all__ = [
     "PageSize",
     "Paginator",
     "Parallel",
+    "Parent",
     "Parquet",
     "Pipeline",
     "QueryValue",

@@ -18,18 +18,43 @@ def _stream_names_differ(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
     return streams
 
 
+def _parents_are_there(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    above = {stream.name: stream.parent.stream for stream in streams if stream.parent is not None}
+    for name, parent in above.items():
+        if parent not in {stream.name for stream in streams}:
+            allowed = ", ".join(stream.name for stream in streams if stream.name != name) or "another stream"
+            raise ValueError(f"found {name} with the parent {parent!r}, allowed: {allowed}")
+        line = [name]
+        while line[-1] in above:
+            line.append(above[line[-1]])
+            if line[-1] == name:
+                raise ValueError(f"found {' ← '.join(line)}, allowed: parents that end at a stream without one")
+            if len(line) > len(streams):
+                break  # the circle is another one's
+    return streams
+
+
+Streams = Annotated[
+    tuple[Stream, ...], Field(min_length=1), AfterValidator(_stream_names_differ), AfterValidator(_parents_are_there)
+]
+
+
 class Pipeline(Spec):
     """One pipeline file."""
 
     pipeline: Name
     source: Source
-    streams: Annotated[tuple[Stream, ...], Field(min_length=1), AfterValidator(_stream_names_differ)]
+    streams: Streams
     schedule: Schedule = "0 0 * * * *"
     priority: Priority = Priority.NORMAL
     outputs: Annotated[tuple[Output, ...], AfterValidator(outputs_differ)] = ()
 
     def stream(self, name: str) -> Stream | None:
         return next((stream for stream in self.streams if stream.name == name), None)
+
+    def children(self, name: str) -> tuple[Stream, ...]:
+        """The streams that are fed by this one."""
+        return tuple(stream for stream in self.streams if stream.parent is not None and stream.parent.stream == name)
 
     @property
     def credentials(self) -> frozenset[str]:

@@ -13,10 +13,14 @@ from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import Offset, PageNumber, Paginator
 from shared.pipeline.spec.parallel import Parallel
+from shared.pipeline.spec.parent import Parent
 from shared.pipeline.spec.reading import ResponseRule
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.transforms import Transform
 from shared.pipeline.spec.windows import Windows
+
+NOT_WITH_PARENT = ("incremental", "windows", "parallel", "stop_when")
+"""What tells slices apart in another way, or knows one watermark for all of them."""
 
 BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_body_path")
 
@@ -51,6 +55,7 @@ class Stream(Spec):
     incremental: Incremental | None = None
     windows: Windows | None = None
     parallel: Parallel | None = None
+    parent: Parent | None = None
     stop_when: Literal["all_seen"] | None = None
     on_error: ErrorPolicy = ErrorPolicy()
     error_path: JsonPath | None = None
@@ -171,6 +176,28 @@ class Stream(Spec):
         if found := [name for name in ("paginator", "records", "error_path") if name in values]:
             raise ValueError(f"found {found[0]} and an extractor, allowed: one of the two")
         return values | {"paginator": {"type": "single_page"}}
+
+    @model_validator(mode="after")
+    def _has_a_parent_to_speak_of(self) -> Self:
+        passed = self.parent.input_mapping if self.parent else {}
+        text = self.model_dump_json(exclude={"parent"})
+        named = [name for scope, name in PLACEHOLDER.findall(text) if scope == "parent"]
+        for name in named:
+            if name not in passed:
+                allowed = ", ".join(f"{{parent.{each}}}" for each in passed) or "with parent"
+                raise ValueError(f"found {{parent.{name}}}, allowed: {allowed}")
+        if self.parent is not None:
+            for option in NOT_WITH_PARENT:
+                if getattr(self, option) is not None:
+                    raise ValueError(f"found {option} with parent, allowed: on the parent's stream")
+        return self
+
+    @property
+    def at_once(self) -> int:
+        """How many slices of a run are mined at a time."""
+        if self.parent is not None:
+            return self.parent.at_once
+        return self.parallel.max_concurrent if self.parallel is not None else 1
 
     @model_validator(mode="after")
     def _what_is_compared_has_a_key(self) -> Self:

@@ -9,9 +9,10 @@ import pytest
 from miners.committing import delivery_due
 from miners.miner import HELD_BACK, SOON, mine
 from processors.dead_letters import Letter
-from shared.checkpoint import Checkpoint, LoopGuard, RunState
+from shared.checkpoint import Checkpoint, RunState
 from shared.errors import Conflict, StorageUnavailable
 from shared.messages import Priority, StreamKey
+from shared.pipeline.loop_guard import LoopGuard
 from shared.pipeline.responses import Response
 from shared.runs import postpone
 from shared.settings import Settings

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from processors.dedupe import SeenCache
 from processors.records import CONTENT_BYTES, KEY_BYTES, SeenKeys, learn
 from shared.adapters.checkpoint_table import CheckpointTable
-from shared.checkpoint import Checkpoint, LoopGuard
+from shared.checkpoint import Checkpoint
 from shared.messages import Priority, StreamKey
+from shared.pipeline.loop_guard import LoopGuard
 from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.checkpoint import Checkpoint, LoopGuard, RunState, Standing
+from shared.checkpoint import Checkpoint, RunState, Standing
 from shared.errors import ErrorKind
 from shared.messages import Priority, StreamKey, WakeUp
+from shared.pipeline.loop_guard import LoopGuard
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
