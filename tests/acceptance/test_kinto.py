@@ -19,7 +19,7 @@ STREAMS = ("orders", "notes")
 CHURN_SECONDS, CHANGES_PER_SECOND = 20, 15
 
 
-def mining(server: RealServer, place: Path) -> Mining:
+def mining(server: RealServer, place: Path, example: str = "kinto.yaml") -> Mining:
     params = {"base_url": f"{server.base_url}/v1", "page_size": PAGE_SIZE}
     users = [
         {
@@ -29,7 +29,7 @@ def mining(server: RealServer, place: Path) -> Mining:
         }
         for user in server.users()
     ]
-    return Mining(place, "kinto.yaml", users)
+    return Mining(place, example, users)
 
 
 def mined(job: Mining) -> list[list[str]]:
@@ -69,6 +69,17 @@ def test_every_record_is_mined_exactly_once_and_the_next_run_asks_for_changes_on
     runs = len(STREAMS) * len(job.users)
     assert (again["exit_status"], again["pages"], again["records"], again["duplicates"]) == (0, runs, 0, 0)
     assert_exactly(mined(job), kinto.truth("db"))
+
+
+def test_a_chain_brings_the_records_of_whatever_collections_there_are(kinto: RealServer, tmp_path: Path):
+    """Each record says of which it is; mined again, nothing comes twice."""
+    job = mining(kinto, tmp_path, "kinto_collections.yaml")
+    for _ in range(2):
+        summary = job.mine()
+        assert (summary["exit_status"], summary["runs"]) == (0, {"done": 2 * len(job.users)})
+        rows = [(user, row, row.pop("collection")) for user, stream, row in job.records() if stream == "records"]
+        found = [[f"b-{user}/{collection}", row["id"], content_hash(row)] for user, row, collection in rows]
+        assert_exactly(found, kinto.truth("db"))
 
 
 def test_what_changes_while_it_is_mined_comes_with_this_run_or_the_next(kinto: RealServer, job: Mining):
