@@ -1,4 +1,5 @@
-"""`python -m bench`: 200 users × 10 pages × 100 records through the whole local stack, at 0 and 100 ms latency.
+"""`python -m bench`: 200 users × 10 pages × 100 records through the whole local stack, at 0 and 100 ms latency, one and
+ten pages a message.
 
 Every part is the real one of `headframe mine`: Azurite, the Service Bus emulator, the local host with its worker. The
 source is a mock that is never the bottleneck. CPU is user and system time of each part from its start, start-up
@@ -41,19 +42,19 @@ class Result:
     """`cpu` is seconds by part of the stack."""
 
     latency_ms: float
+    pages_per_message: int
     pages: int
     records: int
     wall: float
     cpu: dict[str, float]
 
     def row(self) -> str:
-        per_page = [f"{self.cpu.get(part, 0) / self.pages * 1000:8.1f}" for part in PARTS]
-        return f"{self.latency_ms:7.0f} {self.pages:6} {self.wall:7.1f} {self.pages / self.wall:8.1f} " + " ".join(
-            per_page
-        )
+        run = f"{self.latency_ms:7.0f} {self.pages_per_message:8} {self.pages:6}"
+        per_page = " ".join(f"{self.cpu.get(part, 0) / self.pages * 1000:8.1f}" for part in PARTS)
+        return f"{run} {self.wall:7.1f} {self.pages / self.wall:8.1f} {per_page}"
 
 
-HEADER = "latency  pages    wall  pages/s " + " ".join(f"{title:>8}" for title in PARTS.values())
+HEADER = "latency together  pages    wall  pages/s " + " ".join(f"{title:>8}" for title in PARTS.values())
 
 
 def main() -> int:
@@ -63,30 +64,43 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--pages", type=int, default=10, help="pages per user")
     parser.add_argument("--records", type=int, default=100, help="records per page")
+    parser.add_argument("--pages-per-message", type=int, nargs="+", default=[1, 10], help="one run each")
     parser.add_argument("--latency-ms", type=float, nargs="+", default=[0, 100], help="of the mock API, one run each")
     arguments = parser.parse_args()
     work = Work(arguments.users, arguments.pages, arguments.records)
     print(f"{work.users} users x {work.pages} pages x {work.records} records; ms of CPU per page by process")
     print(HEADER)
-    results = [measure(work, latency) for latency in arguments.latency_ms]
+    results = [
+        measure(work, latency, together) for latency in arguments.latency_ms for together in arguments.pages_per_message
+    ]
     complete = all(result.records == work.users * work.pages * work.records for result in results)
     print("every record delivered" if complete else f"records delivered: {[result.records for result in results]}")
     return 0 if complete else 1
 
 
-def measure(work: Work, latency_ms: float) -> Result:
+def measure(work: Work, latency_ms: float, pages_per_message: int) -> Result:
     """One run on an empty data folder; prints its row."""
     with tempfile.TemporaryDirectory() as place, mock_api(work, latency_ms, Path(place)) as port:
         output = Path(place) / "output"
-        job = Job(PIPELINES, load_folder(PIPELINES), users(work, port), output)
+        pipelines = pipelines_with(pages_per_message, Path(place) / "pipelines")
+        job = Job(pipelines, load_folder(pipelines), users(work, port), output)
         display = Display(Console(stderr=True))
         data = DataFolder.opened(Path(place) / "data")
         with data as folder, CpuSampler(lambda: pids(folder)) as sampler, display.running():
             summary = mine(job, folder, display)
         lines = sum(file.read_bytes().count(b"\n") for file in output.rglob("*.jsonl"))
-        result = Result(latency_ms, summary.pages, lines, summary.seconds, sampler.seconds())
+        result = Result(latency_ms, pages_per_message, summary.pages, lines, summary.seconds, sampler.seconds())
     print(result.row(), flush=True)
     return result
+
+
+def pipelines_with(pages_per_message: int, place: Path) -> Path:
+    """The pipelines of the bench, told how many pages a message mines."""
+    place.mkdir()
+    for file in PIPELINES.glob("*.yaml"):
+        text = file.read_text().replace("    paginator:", f"    pages_per_message: {pages_per_message}\n    paginator:")
+        (place / file.name).write_text(text)
+    return place
 
 
 def users(work: Work, port: int) -> UsersFile:

@@ -1,16 +1,15 @@
-"""A page becomes true: with its checkpoint, with the strands of its run, and with the messages that follow."""
+"""Pages become true: with their checkpoint, with the strands of their run, and with the messages that follow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from miners.turn import Turn
 from miners.work import Work
 from processors.dedupe import SeenCache
-from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.service_bus import Outgoing
 from shared.chains import begin_children
 from shared.checkpoint import Checkpoint
-from shared.pipeline.chains import Passed
 from shared.pipeline.responses import Page
 from shared.pipeline.slices import bounded, counted_plan
 from shared.pipeline.watermarks import Span
@@ -20,16 +19,6 @@ from shared.strands import absorbed, divided, shared_out
 
 SOON = timedelta(seconds=2)
 """A delivery that is due so soon counts as due."""
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """What a commit adds: the outbox row, where a record is new, what the dedupe index learns, and what is passed
-    along to other streams."""
-
-    page: CommittedPage | None
-    learned: bytes
-    passed: tuple[Passed, ...] = ()
 
 
 def placed(work: Work, page: Page) -> tuple[Work, Page]:
@@ -44,43 +33,38 @@ def placed(work: Work, page: Page) -> tuple[Work, Page]:
     return work, replace(page, records=records, cursor=cursor)
 
 
-async def commit(
-    work: Work, after: Checkpoint, staged: Staged, now: datetime, services: Services, cache: SeenCache
-) -> bool:
-    """The page and everything that becomes true with it; then the messages. Whether the run is done. Raises
-    Conflict."""
-    if work.ledger is not None:
-        return await _commit_strand(work, work.ledger, after, staged, now, services, cache)
-    deliver_at, most = delivery_due(work.checkpoint, after, services.settings, now), work.stream.at_once
+async def commit(turn: Turn, services: Services, cache: SeenCache, *, goes_on: bool = True) -> Checkpoint:
+    """The pages of the turn and everything that becomes true with them; then the messages, without that of the next
+    page unless the run `goes_on` by it. The checkpoint of the run. Raises Conflict."""
+    now, begun, after = services.now(), turn.begun, turn.after
+    if begun.ledger is not None:
+        return await _commit_strand(turn, begun.ledger, now, services, cache)
+    deliver_at, most = delivery_due(begun.checkpoint, after, services.settings, now), begun.stream.at_once
     after = _delivering(after, deliver_at, now)
     ledger, strands = divided(after, most, now) if most > 1 else (after, [])
     if strands:
-        run, strands = await services.checkpoints.divide(ledger, strands, staged.page, staged.learned, staged.passed)
+        run, strands = await services.checkpoints.divide(ledger, strands, turn.rows, turn.learned_row, turn.passed)
     else:
-        run = await services.checkpoints.commit(after, staged.page, staged.learned, staged.passed)
-    cache.advance(run, staged.learned)
-    await services.broker.send(_followers(strands or [run], run, deliver_at, services))
+        run = await services.checkpoints.commit(after, turn.rows, turn.learned_row, turn.passed)
+    cache.advance(run, turn.learned_row)
+    going_on = (strands or [run]) if goes_on else []
+    await services.broker.send(_followers(going_on, run, deliver_at, services))
     await begin_children(run, services)
-    return not run.is_open
+    return run
 
 
 async def _commit_strand(
-    work: Work,
-    ledger: Checkpoint,
-    after: Checkpoint,
-    staged: Staged,
-    now: datetime,
-    services: Services,
-    cache: SeenCache,
-) -> bool:
-    ledger, after = shared_out(absorbed(ledger, work.checkpoint, after), after, now)
-    deliver_at = delivery_due(work.checkpoint, after, services.settings, now)
+    turn: Turn, ledger: Checkpoint, now: datetime, services: Services, cache: SeenCache
+) -> Checkpoint:
+    before, after = turn.begun.checkpoint, turn.after
+    ledger, after = shared_out(absorbed(ledger, before, after), after, now)
+    deliver_at = delivery_due(before, after, services.settings, now)
     after = _delivering(after, deliver_at, now)
-    strand, run = await services.checkpoints.commit_strand(after, ledger, staged.page, staged.learned, staged.passed)
-    cache.advance(run, staged.learned)
+    strand, run = await services.checkpoints.commit_strand(after, ledger, turn.rows, turn.learned_row, turn.passed)
+    cache.advance(run, turn.learned_row)
     await services.broker.send(_followers([strand], strand, deliver_at, services))
     await begin_children(run, services)
-    return not run.is_open
+    return run
 
 
 def _delivering(after: Checkpoint, deliver_at: datetime | None, now: datetime) -> Checkpoint:

@@ -1,12 +1,12 @@
-"""The miner: one page of one stream for one user per wake-up.
+"""The miner: one page of one stream for one user per wake-up, or a few.
 
     1 checkpoint   another run, ended: ignore. Behind: send what should have followed again
     2 admission    held back? later, under a new attempt
     3 budget       not yet time? later
     4 user         paused, no credential: park with the reason, nobody else is disturbed. No token: get one
     5 fetch        one page, this user's own credential, this user's own client
-    6 records      those this user does not have yet, transformed
-    7 commit       page, dedupe index and checkpoint in one transaction, If-Match
+    6 records      those this user does not have yet, transformed; perhaps the next page, as from 5
+    7 commit       pages, dedupe index and checkpoint in one transaction, If-Match
     8 continue     the next wake-up; delivery, if enough is staged
 
 The order of 5, 7, 8 and completing the message is what keeps everything exactly once: cut off anywhere, the message
@@ -16,49 +16,25 @@ comes back and finds in the checkpoint what is left to do.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from miners.access import RenewedElsewhere, with_access
-from miners.committing import Staged, commit, placed
+from miners.access import Access, RenewedElsewhere, with_access
+from miners.committing import commit, placed
 from miners.failures import failed
-from miners.splitting import cut_short, split, too_big_at_once
+from miners.fetching import fetched, with_parents, without_broken
+from miners.settling import learned_since, settle
+from miners.splitting import split, too_big_at_once
+from miners.turn import Had, Turn
 from miners.work import Work
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
-from processors.records import (
-    SeenKeys,
-    Sifted,
-    alive,
-    compressed,
-    contradicts,
-    learn,
-    output_lines,
-    sift,
-    writable,
-)
-from processors.transforms import transformed
-from shared.adapters.checkpoint_table import CommittedPage
-from shared.chains import run_after
+from processors.records import contradicts
 from shared.checkpoint import WHOLE, Checkpoint, Standing
-from shared.errors import (
-    Conflict,
-    CursorLoop,
-    MalformedMessage,
-    PageLimit,
-    RequestRejected,
-    SourceError,
-)
+from shared.errors import Conflict, CursorLoop, MalformedMessage, PageLimit, SourceError
 from shared.log import remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
-from shared.pipeline.auth import attachment, secrets_of, without_secret_inside, without_secrets
-from shared.pipeline.chains import counted, decoded_counts, encoded_counts, passed_along, with_parent_fields
-from shared.pipeline.extraction import extracted
-from shared.pipeline.marks import is_before, later
-from shared.pipeline.pagination import decoded_query, encoded_query
-from shared.pipeline.requests import PageRequest, page_request, resolved
-from shared.pipeline.responses import Page, Response, read_page, succeeded
-from shared.pipeline.slices import Plan
-from shared.pipeline.spec import Custom, HeaderLink, JsonLink, NextQuery, Stream
-from shared.pipeline.watermarks import highest_of, marks_of
+from shared.pipeline.chains import with_parent_fields
+from shared.pipeline.slices import Slice
+from shared.pipeline.spec import Stream
 from shared.runs import park, postpone, send_current
 from shared.services import Services
 from shared.users import explained
@@ -97,16 +73,7 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
     if isinstance(work, str):
         await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
-    try:
-        work = await _with_parents(work, services)
-        return await with_access(
-            work.pipeline, work.user, services, lambda access: _one_page(replace(work, access=access), services, cache)
-        )
-    except RenewedElsewhere as renewed:
-        await postpone(checkpoint, renewed.until, services)
-        return Outcome("postponed", until=renewed.until.isoformat(timespec="seconds"))
-    except SourceError as error:
-        return await failed(work, error, services)
+    return await _turn(work, services, cache)
 
 
 async def _read(wake_up: WakeUp, services: Services) -> tuple[Checkpoint | None, Checkpoint | None]:
@@ -156,184 +123,95 @@ async def _prepared(checkpoint: Checkpoint, ledger: Checkpoint | None, services:
     )
 
 
-async def _with_parents(work: Work, services: Services) -> Work:
-    """With what the parent's run has passed along to the slice. Raises RequestRejected where that can't be used."""
-    before, parent, numbers = work.checkpoint, work.stream.parent, work.checkpoint.current.parents
-    if parent is None or not numbers:
-        return work
-    above = replace(before.key, stream=parent.stream)
-    if parent.processing_mode == "single" and (Plan.decode(work.run.plan).parents or 0) > 1:
-        raise RequestRejected(f"{parent.stream} has more than one record, which processing_mode: single does not take")
-    values = await services.checkpoints.passed(above, run_after(before.run, above), before.key.stream, numbers)
-    if len(values) < len(numbers) or any(name not in each for name in parent.input_mapping for each in values):
-        raise RequestRejected(f"what {parent.stream} has passed along is gone, or lacks a name of input_mapping")
-    return replace(work, parents=tuple(values))
-
-
-async def _one_page(work: Work, services: Services, cache: SeenCache) -> Outcome:
-    """Fetch, sift, commit, continue. Raises SourceError or Conflict before anything is committed."""
-    _check_bounds(work.checkpoint, work.run, work.stream)
-    page, now = await _fetched(work, services)
-    if (halves := too_big_at_once(work, page)) is not None:
-        return await split(work, halves, services)
-    work, page = placed(work, page)
-    page, skipped = _without_broken(page, work)
-    if work.stream.parent is not None:
-        page = replace(page, records=with_parent_fields(page.records, work.stream.parent, work.parents))
+async def _turn(begun: Work, services: Services, cache: SeenCache) -> Outcome:
+    """Page after page as far as the turn goes, then commit them and continue. Raises Conflict."""
+    turn, most = Turn(begun, services.now()), begun.stream.pages_per_message or services.settings.pages_per_message
     while True:
         try:
-            return await _settle(work, page, skipped, now, services, cache)
+            halves = await _with_page(turn, services, cache)
+        except RenewedElsewhere as renewed:
+            work = await _so_far(turn, services, cache)
+            await postpone(work.checkpoint, renewed.until, services)
+            return Outcome("postponed", until=renewed.until.isoformat(timespec="seconds"))
+        except SourceError as error:
+            return await failed(await _so_far(turn, services, cache), error, services)
+        if halves is not None:
+            return await split(await _so_far(turn, services, cache), halves, services)
+        if not turn.goes_on(most, services.now()) or not await services.admission.admits(begun.checkpoint.key):
+            return await _committed(turn, services, cache)
+
+
+async def _committed(turn: Turn, services: Services, cache: SeenCache) -> Outcome:
+    """Everything that the turn has, and the messages that follow. Raises Conflict."""
+    while True:
+        try:
+            run = await commit(turn, services, cache)
+            break
         except Conflict:
-            work = await _beside_others(work, page, services)
-
-
-async def _settle(work: Work, page: Page, skipped: int, now: datetime, services: Services, cache: SeenCache) -> Outcome:
-    """Sift, commit, continue. Raises Conflict before anything is committed."""
-    before = work.checkpoint
-    sifted = sift(page.records, work.stream, await cache.seen(work.run, services.checkpoints))
-    if not sifted.kept and await _has_caught_up(work, page, services):
-        page = replace(page, cursor=None)
-    guard = before.guard
-    if page.cursor is not None:
-        guard = guard.advance(before.next_seq, before.cursor, page.cursor)
-    passed_before = decoded_counts(work.run.passed_on)
-    passed = passed_along(alive(page.records, work.stream), work.pipeline.children(work.stream.name), passed_before)
-    lines = output_lines(transformed(sifted.kept, work.stream, work.scopes), before, now, sifted.deleted)
-    after = before.committed(
-        now,
-        page.cursor,
-        guard,
-        records=len(sifted.kept),
-        duplicates=sifted.duplicates,
-        size=len(lines),
-        indexed=bool(sifted.learned),
-        highest=_highest(work, page),
-        late=_late(work, sifted),
-        shown=len(page.records),
-        halves=cut_short(work, page),
-        skipped=skipped,
-        passed_on=encoded_counts(counted(passed_before, passed)),
-    )
-    staged = Staged(_outbox_row(before, sifted, lines, now), sifted.learned, passed)
-    done = await commit(work, after, staged, now, services, cache)
+            turn = await _beside_others(turn, services, cache)
     return Outcome(
         "committed",
-        records=len(sifted.kept),
-        duplicates=sifted.duplicates,
-        skipped=skipped or None,
-        done=done or None,
+        pages=turn.pages if turn.pages > 1 else None,
+        records=turn.records,
+        duplicates=turn.duplicates,
+        skipped=turn.skipped or None,
+        done=not run.is_open or None,
     )
 
 
-async def _beside_others(work: Work, page: Page, services: Services) -> Work:
+async def _so_far(turn: Turn, services: Services, cache: SeenCache) -> Work:
+    """The work behind the pages that the turn has, which are committed. Raises Conflict."""
+    if not turn.pages:
+        return turn.begun
+    run = await commit(turn, services, cache, goes_on=False)
+    return replace(turn.work, checkpoint=run)
+
+
+async def _beside_others(turn: Turn, services: Services, cache: SeenCache) -> Turn:
     """Another strand of the run has committed meanwhile: the same page again, behind its records.
 
     Raises Conflict where it is this page that somebody else was first with, where the run is over, and where the other
     strand has seen a record with other content: fetched again, what this page shows is the newer.
     """
-    before = work.checkpoint
-    if work.ledger is None:
+    before, had = turn.begun.checkpoint, turn.had
+    if turn.begun.ledger is None or had is None:
         raise Conflict("the checkpoint has changed")
     strand = await services.checkpoints.read(before.key, before.slice)
     ledger = await services.checkpoints.read(before.key)
     if strand is None or strand.etag != before.etag or ledger is None or ledger.run != before.run or ledger.is_over:
         raise Conflict("the checkpoint has changed")
-    if contradicts(page.records, work.stream, await _learned_since(work.run, ledger, services)):
+    if contradicts(had.page.records, turn.begun.stream, await learned_since(turn.begun.run, ledger, services)):
         raise Conflict("another slice shows a record of this page with other content")
-    return replace(work, checkpoint=strand, ledger=ledger)
+    again = Turn(replace(had.work, checkpoint=strand, ledger=ledger), turn.started)
+    again.add(had, await settle(again, replace(had, work=again.begun), services, cache))
+    return again
 
 
-async def _learned_since(before: Checkpoint, ledger: Checkpoint, services: Services) -> SeenKeys:
-    learned: SeenKeys = {}
-    for row in await services.checkpoints.seen(ledger, before.index_position):
-        learn(learned, row)
-    return learned
+async def _with_page(turn: Turn, services: Services, cache: SeenCache) -> tuple[Slice, Slice] | None:
+    """Another page for the turn, or the halves of a slice that is too big for the source.
 
-
-async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
-    """The page at the checkpoint's cursor, and when it was had."""
-    request = page_request(work.pipeline, work.stream, work.checkpoint.cursor, work.scopes)
-    if work.stream.extractor is not None:
-        return await _extracted(work, work.stream.extractor, request, services), services.now()
-    response = await services.source.fetch(work.user.id, request, attachment(work.pipeline, work.scopes))
-    now = services.now()
-    page = read_page(work.stream, work.checkpoint.cursor, response, now, work.pipeline.source.responses)
-    return replace(page, cursor=_storable(page.cursor, work, request.url)), now
-
-
-def _storable(cursor: str | None, work: Work, url: str) -> str | None:
-    """The cursor as it is kept: a link is made absolute, and what repeats the credential is taken out."""
-    if cursor is None:
-        return None
-    secrets = [work.access.token, *secrets_of(work.pipeline, work.user.credentials)]
-    match work.stream.paginator:
-        case JsonLink() | HeaderLink():
-            return without_secrets(resolved(url, cursor), secrets)
-        case NextQuery():
-            query = decoded_query(cursor)
-            return encoded_query({name: value for name, value in query.items() if value not in secrets})
-        case Custom():
-            return without_secret_inside(cursor, secrets)
-        case _:
-            return cursor
-
-
-async def _extracted(work: Work, extractor: Custom, first: PageRequest, services: Services) -> Page:
-    attached = attachment(work.pipeline, work.scopes)
-
-    async def fetch(request: PageRequest) -> Response:
-        response = await services.source.fetch(work.user.id, request, attached)
-        return succeeded(work.stream, response, services.now(), work.pipeline.source.responses)
-
-    page = await extracted(extractor, first, work.checkpoint.cursor, fetch)
-    secrets = [work.access.token, *secrets_of(work.pipeline, work.user.credentials)]
-    return replace(page, cursor=without_secret_inside(page.cursor, secrets))
-
-
-def _without_broken(page: Page, work: Work) -> tuple[Page, int]:
-    """The page without records that can't be written, and how many they were, where the file says to skip them."""
-    if work.stream.on_error.mode != "skip_record":
-        return page, 0
-    whole = writable(page.records)
-    return replace(page, records=whole), len(page.records) - len(whole)
-
-
-def _highest(work: Work, page: Page) -> str:
-    """The furthest mark that the run has met, or the watermark. Raises MalformedResponse."""
-    before, asks = work.run, work.stream.incremental
-    known = before.highest or before.watermark
-    if asks is None:
-        return known
-    return later(known, highest_of(asks, page.records, page.headers, before.started_at, before.next_seq), asks.format)
-
-
-def _late(work: Work, sifted: Sifted) -> int:
-    """How many of the records that are kept lie behind the watermark."""
-    asks, watermark = work.stream.incremental, work.run.watermark
-    if asks is None or not asks.cursor_path or not watermark:
-        return 0
-    return sum(is_before(mark, watermark, asks.format) for mark in marks_of(sifted.kept, asks.cursor_path, asks.format))
-
-
-async def _has_caught_up(work: Work, page: Page, services: Services) -> bool:
-    """Whether a page of which nothing is kept is where an earlier run began, and that run left nothing out.
-
-    A source that moves while it is paged may show a whole page of this same run again; that is no end.
+    Raises RenewedElsewhere, SourceError or Conflict before anything is committed.
     """
-    before = work.checkpoint
-    if work.stream.stop_when != "all_seen" or not before.caught_up or not page.records:
-        return False
-    start = replace(before, index_position=before.index_start)
-    return not sift(page.records, work.stream, await _learned_since(start, before, services)).duplicates
+    work = await with_parents(turn.work, services)
+
+    async def use(access: Access) -> tuple[Slice, Slice] | None:
+        return await _one_page(turn, replace(work, access=access), services, cache)
+
+    return await with_access(work.pipeline, work.user, services, use)
 
 
-def _outbox_row(before: Checkpoint, sifted: Sifted, lines: bytes, now: datetime) -> CommittedPage | None:
-    """The outbox row, or None where no record is new."""
-    if not sifted.kept:
-        return None
-    return CommittedPage(
-        before.run, before.slice, before.next_seq, now, len(sifted.kept), len(lines), compressed(lines)
-    )
+async def _one_page(turn: Turn, work: Work, services: Services, cache: SeenCache) -> tuple[Slice, Slice] | None:
+    _check_bounds(work.checkpoint, work.run, work.stream)
+    page, now = await fetched(work, services)
+    if (halves := too_big_at_once(work, page)) is not None:
+        return halves
+    work, page = placed(work, page)
+    page, skipped = without_broken(page, work)
+    if work.stream.parent is not None:
+        page = replace(page, records=with_parent_fields(page.records, work.stream.parent, work.parents))
+    had = Had(work, page, skipped, now)
+    turn.add(had, await settle(turn, had, services, cache))
+    return None
 
 
 def _check_bounds(checkpoint: Checkpoint, run: Checkpoint, stream: Stream) -> None:

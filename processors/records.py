@@ -45,8 +45,8 @@ class Sifted:
     deleted: frozenset[int] = frozenset()
 
 
-def sift(records: list[Record], stream: Stream, seen: SeenKeys) -> Sifted:
-    """Drop what the user already has, as the stream's `emit` says. `seen` is not changed.
+def sift(records: list[Record], stream: Stream, seen: SeenKeys, since: SeenKeys | None = None) -> Sifted:
+    """Drop what the user already has, as the stream's `emit` says: what was `seen`, and `since`. Neither is changed.
 
     Records whose primary key is missing or null can't be compared and are kept. Without a primary key all are.
     """
@@ -55,12 +55,13 @@ def sift(records: list[Record], stream: Stream, seen: SeenKeys) -> Sifted:
     kept: list[Record] = []
     deleted: set[int] = set()
     learned: SeenKeys = {}
+    later = since or {}
     for record in records:
         is_deleted = _is_deleted(record, stream)
         key = _key_hash(record, stream.primary_key)
         if key is not None:
             content = _content_of(record, stream)
-            if not _is_wanted(content, learned.get(key) or seen.get(key), stream):
+            if not _is_wanted(content, learned.get(key) or later.get(key) or seen.get(key), stream):
                 continue
             learned[key] = content
         if is_deleted:

@@ -84,6 +84,14 @@ class Settings(BaseModel):
         ge=1,
         description="An open run without progress for so long gets a new wake-up.",
     )
+    pages_per_message: int = Field(
+        1,
+        alias="PAGES_PER_MESSAGE",
+        ge=1,
+        le=50,
+        description="Pages that one message mines and commits together, within 15 seconds; a stream may say another "
+        "number.",
+    )
     request_seconds: float = Field(
         30, alias="REQUEST_SECONDS", gt=0, description="Total time for one response, body included."
     )

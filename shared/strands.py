@@ -40,7 +40,7 @@ def absorbed(ledger: Checkpoint, before: Checkpoint, after: Checkpoint) -> Check
     """The ledger with what one page has brought, by its strand `before` and `after` it."""
     return replace(
         ledger,
-        next_seq=ledger.next_seq + 1,
+        next_seq=ledger.next_seq + after.next_seq - before.next_seq,
         records=ledger.records + after.records - before.records,
         duplicates=ledger.duplicates + after.duplicates - before.duplicates,
         size=ledger.size + after.size - before.size,

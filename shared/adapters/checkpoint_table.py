@@ -110,7 +110,7 @@ class CheckpointTable:
         self,
         ledger: Checkpoint,
         strands: Sequence[Checkpoint],
-        page: CommittedPage | None,
+        pages: Sequence[CommittedPage],
         seen: bytes,
         passed: Sequence[Passed] = (),
     ) -> tuple[Checkpoint, list[Checkpoint]]:
@@ -119,7 +119,7 @@ class CheckpointTable:
         fresh = [replace(strand, etag=known.get(strand.slice)) for strand in strands]
         rows = [to_row(strand) for strand in fresh]
         writes: list[Operation] = [Replace(row) if row.etag else Insert(row) for row in rows]
-        staged = await self._staged(ledger, page, seen, passed)
+        staged = await self._staged(ledger, pages, seen, passed)
         etags = await self._transact([Replace(to_row(ledger)), *writes, *staged])
         begun = [replace(strand, etag=etag) for strand, etag in zip(fresh, etags[1:], strict=False)]
         return replace(ledger, etag=etags[0]), begun
@@ -133,35 +133,34 @@ class CheckpointTable:
         self,
         strand: Checkpoint,
         ledger: Checkpoint,
-        page: CommittedPage | None,
+        pages: Sequence[CommittedPage],
         seen: bytes,
         passed: Sequence[Passed] = (),
     ) -> tuple[Checkpoint, Checkpoint]:
         """As `commit`; the index is that of the ledger, which is written too. Raises Conflict."""
-        staged = await self._staged(ledger, page, seen, passed)
+        staged = await self._staged(ledger, pages, seen, passed)
         etags = await self._transact([Replace(to_row(ledger)), Replace(to_row(strand)), *staged])
         return replace(strand, etag=etags[1]), replace(ledger, etag=etags[0])
 
     async def commit(
-        self, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Sequence[Passed] = ()
+        self, checkpoint: Checkpoint, pages: Sequence[CommittedPage], seen: bytes, passed: Sequence[Passed] = ()
     ) -> Checkpoint:
-        """The page, the index row and the checkpoint behind it, together or not at all.
+        """Pages, the index row and the checkpoint behind them, together or not at all.
 
-        `checkpoint` is the one after the page, with the ETag of the one before; `page` is None where no record
-        is new; `seen` is what the index learns, empty for nothing; `passed` is for the streams that are fed. Raises
-        Conflict when somebody else was first.
+        `checkpoint` is the one after the pages, with the ETag of the one before; a page of which no record is new is
+        not among them; `seen` is what the index learns, empty for nothing; `passed` is for the streams that are fed.
+        Raises Conflict when somebody else was first.
         """
-        etags = await self._transact([Replace(to_row(checkpoint)), *await self._staged(checkpoint, page, seen, passed)])
+        staged = await self._staged(checkpoint, pages, seen, passed)
+        etags = await self._transact([Replace(to_row(checkpoint)), *staged])
         return replace(checkpoint, etag=etags[0])
 
     async def _staged(
-        self, owner: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Sequence[Passed]
+        self, owner: Checkpoint, pages: Sequence[CommittedPage], seen: bytes, passed: Sequence[Passed]
     ) -> list[Operation]:
         """What is inserted beside a checkpoint; `owner` has counted the row of the index already."""
         partition = partition_of(owner.key)
-        operations: list[Operation] = []
-        if page is not None:
-            operations.append(Insert(await self._page_row(partition, page)))
+        operations: list[Operation] = [Insert(await self._page_row(partition, page)) for page in pages]
         if seen:
             position = owner.index_position - 1
             operations.append(Insert(Row(partition, _seen_key(owner.index, position), _chunks(seen))))

@@ -114,7 +114,7 @@ async def test_there_is_one_checkpoint_per_stream_and_user(checkpoints: Checkpoi
 
 async def test_page_index_and_checkpoint_become_true_together(checkpoints: CheckpointTable, deliveries: DeliveryTable):
     before = await checkpoints.insert(BEGUN)
-    after = await checkpoints.commit(committed(before), page_of(before), b"seen")
+    after = await checkpoints.commit(committed(before), [page_of(before)], b"seen")
     assert await checkpoints.read(KEY) == after
     (waiting,) = await deliveries.waiting(KEY)
     assert waiting == replace(page_of(before), lines=b"")
@@ -124,9 +124,9 @@ async def test_page_index_and_checkpoint_become_true_together(checkpoints: Check
 async def test_a_commit_that_comes_second_leaves_nothing(checkpoints: CheckpointTable, deliveries: DeliveryTable):
     """Two workers fetched the same page, with other records each."""
     before = await checkpoints.insert(BEGUN)
-    first = await checkpoints.commit(committed(before), page_of(before, b"first"), b"1st")
+    first = await checkpoints.commit(committed(before), [page_of(before, b"first")], b"1st")
     with pytest.raises(Conflict):
-        await checkpoints.commit(committed(before), page_of(before, b"second"), b"2nd")
+        await checkpoints.commit(committed(before), [page_of(before, b"second")], b"2nd")
     assert await checkpoints.read(KEY) == first
     assert await checkpoints.seen(first, 0) == [b"1st"]
     name = page_of(before).row_key
@@ -136,7 +136,7 @@ async def test_a_commit_that_comes_second_leaves_nothing(checkpoints: Checkpoint
 
 async def test_of_many_commits_of_one_page_exactly_one_happens(checkpoints: CheckpointTable, deliveries: DeliveryTable):
     before = await checkpoints.insert(BEGUN)
-    commits = (checkpoints.commit(committed(before), page_of(before, str(n).encode()), b"") for n in range(6))
+    commits = (checkpoints.commit(committed(before), [page_of(before, str(n).encode())], b"") for n in range(6))
     results = await asyncio.gather(*commits, return_exceptions=True)
     assert sum(isinstance(result, Checkpoint) for result in results) == 1
     assert sum(isinstance(result, Conflict) for result in results) == 5
@@ -150,7 +150,7 @@ async def test_a_page_of_any_size_comes_back_byte_for_byte(
     """In the row as long as it fits, in an object that the row names when it does not."""
     lines = bytes(number % 251 for number in range(size))
     before = await checkpoints.insert(BEGUN)
-    await checkpoints.commit(committed(before), page_of(before, lines), b"s" * 200_000)
+    await checkpoints.commit(committed(before), [page_of(before, lines)], b"s" * 200_000)
     name = page_of(before).row_key
     (page,) = await deliveries.pages(KEY, Plan("name", name, name, 1, 1))
     assert page.lines == lines
@@ -160,7 +160,7 @@ async def test_a_page_of_any_size_comes_back_byte_for_byte(
 async def test_the_index_is_read_from_where_it_is_known_up_to_where_the_checkpoint_stands(checkpoints: CheckpointTable):
     checkpoint = await checkpoints.insert(BEGUN)
     for number in range(12):
-        checkpoint = await checkpoints.commit(committed(checkpoint), None, f"row{number}".encode())
+        checkpoint = await checkpoints.commit(committed(checkpoint), [], f"row{number}".encode())
     assert await checkpoints.seen(checkpoint, 10) == [b"row10", b"row11"]
     assert len(await checkpoints.seen(checkpoint, 0)) == 12
     assert await checkpoints.seen(replace(checkpoint, index_position=2), 0) == [b"row0", b"row1"]
@@ -169,9 +169,9 @@ async def test_the_index_is_read_from_where_it_is_known_up_to_where_the_checkpoi
 async def test_an_index_is_forgotten_whole_and_alone(checkpoints: CheckpointTable):
     checkpoint = await checkpoints.insert(BEGUN)
     for number in range(105):
-        checkpoint = await checkpoints.commit(committed(checkpoint), None, f"row{number}".encode())
+        checkpoint = await checkpoints.commit(committed(checkpoint), [], f"row{number}".encode())
     other = await checkpoints.replace(replace(checkpoint, index="index10", index_position=0))
-    other = await checkpoints.commit(committed(other), None, b"kept")
+    other = await checkpoints.commit(committed(other), [], b"kept")
     await checkpoints.forget_index(KEY, "index1")
     assert await checkpoints.seen(checkpoint, 0) == []
     assert await checkpoints.seen(other, 0) == [b"kept"]
@@ -182,7 +182,7 @@ async def test_pages_wait_in_their_order_until_they_are_marked_delivered(
 ):
     checkpoint = await checkpoints.insert(BEGUN)
     for _ in range(12):
-        checkpoint = await checkpoints.commit(committed(checkpoint), page_of(checkpoint), b"")
+        checkpoint = await checkpoints.commit(committed(checkpoint), [page_of(checkpoint)], b"")
     waiting = await deliveries.waiting(KEY)
     assert [page.seq for page in waiting] == list(range(12))
     plan = Plan("name", waiting[0].row_key, waiting[9].row_key, 10, 10)
@@ -211,7 +211,7 @@ async def test_of_two_first_plans_one_is_believed(deliveries: DeliveryTable):
 
 async def test_removing_a_user_removes_everything_of_the_stream(checkpoints: CheckpointTable, table: Table):
     before = await checkpoints.insert(BEGUN)
-    await checkpoints.commit(committed(before), page_of(before), b"seen")
+    await checkpoints.commit(committed(before), [page_of(before)], b"seen")
     bob = await checkpoints.insert(replace(BEGUN, key=StreamKey("social", "posts", "bob")))
     await checkpoints.remove(KEY)
     assert await checkpoints.read(KEY) is None
@@ -363,6 +363,6 @@ async def test_every_page_that_waits_is_found_though_a_plan_holds_fewer(
     current = await checkpoints.insert(BEGUN)
     for _ in range(MAX_PAGES + 2):
         after = replace(committed(current, indexed=False), etag=current.etag)
-        current = await checkpoints.commit(after, page_of(current), b"")
+        current = await checkpoints.commit(after, [page_of(current)], b"")
     assert [page.seq async for page in deliveries.all_waiting(KEY)] == list(range(MAX_PAGES + 2))
     assert len(await deliveries.waiting(KEY)) == MAX_PAGES

@@ -8,7 +8,7 @@ import miners.committing
 import miners.scheduler
 import shared.chains
 import shared.runs
-from shared.adapters.checkpoint_table import CheckpointTable, CommittedPage
+from shared.adapters.checkpoint_table import CheckpointTable
 from shared.checkpoint import Checkpoint, RunState
 from shared.pipeline.chains import Passed
 from shared.services import Services
@@ -32,12 +32,12 @@ async def _behind_a_strand(run: Checkpoint, services: Services) -> list[Checkpoi
 async def _passed_afterwards(
     self: CheckpointTable,
     checkpoint: Checkpoint,
-    page: CommittedPage | None,
+    page: Any,
     seen: bytes,
     passed: Sequence[Passed] = (),
 ) -> Checkpoint:
     written = await _COMMIT(self, checkpoint, page, seen)
-    return await _COMMIT(self, written, None, b"", passed) if passed else written
+    return await _COMMIT(self, written, (), b"", passed) if passed else written
 
 
 def _followed_anyhow(self: Checkpoint, *args: Any, **_: Any) -> Checkpoint:

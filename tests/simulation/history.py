@@ -23,12 +23,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Commit:
-    """A page of a run: the checkpoint before and after, and the outbox row, if any record was new."""
+    """Pages of a run: the checkpoint before and after, and the outbox rows of those with new records, in order."""
 
     at: float
     before: Checkpoint
     after: Checkpoint
-    page: CommittedPage | None
+    pages: tuple[CommittedPage, ...]
+
+    @property
+    def count(self) -> int:
+        return self.after.next_seq - self.before.next_seq
 
 
 class WatchedTable(MemoryTable):
@@ -92,4 +96,4 @@ def _commit(change: Change, rows: list[Row]) -> Commit | None:
     if before.run != after.run or before.strands:  # the ledger of a run follows its strands
         return None
     pages = [to_page(row) for row in rows if row.key.startswith("page|")]
-    return Commit(change.at, before, after, pages[0] if pages else None)
+    return Commit(change.at, before, after, tuple(sorted(pages, key=lambda page: page.seq)))

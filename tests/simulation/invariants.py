@@ -21,7 +21,7 @@ from tests.simulation.host import SLOTS
 from tests.simulation.simulation import Invariant, Simulation, Violation
 from tests.simulation.source import BIG, ODD, Shown
 from tests.simulation.token_invariants import TOKEN_INVARIANTS
-from tests.simulation.workload import BY_POSITION, depth_of, kind_of
+from tests.simulation.workload import BY_POSITION, depth_of, kind_of, settings_of
 
 Line = dict[str, object]
 
@@ -44,11 +44,15 @@ async def every_record_shown_is_in_one_page(simulation: Simulation) -> None:
     have: defaultdict[object, set[Shown]] = defaultdict(set)
     for commit in commits_of(simulation.tables["streams"]):
         key, start = commit.before.key, start_of(commit, simulation)
-        page = [_shown(line) for line in lines_of(simulation, key, commit.page)]
+        answers = shown[key, start]
+        if commit.count > 1:  # where the later pages start is in no checkpoint
+            answers = [records for (of, _), each in shown.items() if of == key for records in each]
         before = have[key, commit.before.index]
-        if not any(_accounts_for(page, records, before, simulation) for records in shown[key, start]):
-            raise Violation(f"{key} page {commit.before.next_seq} at {start!r}: {page} is not what the source showed")
-        before.update(page)
+        for row in commit.pages or (None,):
+            page = [_shown(line) for line in lines_of(simulation, key, row)]
+            if not any(_accounts_for(page, records, before, simulation) for records in answers):
+                raise Violation(f"{key} at {start!r}: {page} is not what the source showed")
+            before.update(page)
 
 
 def _accounts_for(page: list[Shown], records: tuple[Shown, ...], before: set[Shown], simulation: Simulation) -> bool:
@@ -67,7 +71,8 @@ async def the_output_is_the_committed_pages(simulation: Simulation) -> None:
     committed = Counter(
         line
         for commit in commits_of(simulation.tables["streams"])
-        for line in lines_of(simulation, commit.before.key, commit.page)
+        for page in commit.pages
+        for line in lines_of(simulation, commit.before.key, page)
     )
     for where, objects in outputs_in(simulation).items():
         delivered = Counter(chain.from_iterable(data.splitlines() for data in objects.values()))
@@ -94,6 +99,9 @@ async def every_version_is_there_once(simulation: Simulation) -> None:
         if count > 1 and (work.primary_key or shown_once):
             raise Violation(f"in the output twice: {name}")
     present = {name[:5] for name in counts}
+    ids = Counter(name[:4] for name in counts)
+    if work.emit == "new" and work.primary_key and (twice := [name for name, count in ids.items() if count > 1]):
+        raise Violation(f"in the output with two contents: {twice[0]}")
     for checkpoint in await simulation.checkpoints():
         outlived = work.written and simulation.is_hopeless(checkpoint.key)  # by what was written after its last run
         accountable = kind_of(checkpoint.key.stream) in BY_POSITION or work.is_stable
@@ -158,9 +166,10 @@ async def sequences_are_gap_free(simulation: Simulation) -> None:
     for commit in commits_of(simulation.tables["streams"]):
         run, seq = (commit.before.run, commit.before.slice), commit.before.next_seq
         goes_on = seq == following.get(run, 0) or (commit.before.next_part and run[1] == WHOLE and seq > following[run])
-        if not goes_on or commit.after.next_seq != seq + 1:
+        within = all(seq <= page.seq < commit.after.next_seq for page in commit.pages)
+        if not (goes_on and within and commit.count > 0):
             raise Violation(f"run {run} went from page {following.get(run, 0)} to {seq} to {commit.after.next_seq}")
-        following[run] = seq + 1
+        following[run] = commit.after.next_seq
     for name, data in chain.from_iterable(objects.items() for objects in outputs_in(simulation).values()):
         first, last = (int(part) for part in name.partition(".jsonl")[0].rsplit("-", 2)[1:])
         found = {int(json.loads(line)["_page"]) for line in data.splitlines()}
@@ -216,12 +225,13 @@ async def every_message_ends(simulation: Simulation) -> None:
 
 async def calls_are_bounded(simulation: Simulation) -> None:
     """A page is fetched once, and once more for each bad answer and for each fault, repetition or lost lock."""
-    pages = len(commits_of(simulation.tables["streams"]))
+    pages = sum(commit.count for commit in commits_of(simulation.tables["streams"]))
     work, ended = simulation.workload, simulation.broker.ended
     faults = sum(work.processes * SLOTS if strike.what == "kill_all" else SLOTS for strike in simulation.weather.struck)
     again = ended["repeated"] + ended["lock lost"] + ended["dead-lettered"]
     disturbed = sum(count for (_, what), count in simulation.outcomes.items() if what in {"overtaken", "parked"})
-    most = pages + simulation.api.bad + faults + again + disturbed + len(simulation.api.leaks)
+    lost = (faults + again + disturbed) * settings_of(work.settings).pages_per_message  # a turn is lost as a whole
+    most = pages + simulation.api.bad + lost + len(simulation.api.leaks)
     if len(simulation.api.calls) > most:
         raise Violation(f"{len(simulation.api.calls)} calls for {pages} pages, {simulation.api.bad} bad answers")
 

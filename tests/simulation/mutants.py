@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import miners.fetching
 import miners.miner
 import miners.reconciler
 import miners.scheduler
@@ -38,6 +39,7 @@ from tests.simulation.chain_mistakes import CHAIN_MISTAKES
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.slice_mistakes import SLICE_MISTAKES
 from tests.simulation.token_mistakes import TOKEN_MISTAKES
+from tests.simulation.turn_mistakes import TURN_MISTAKES
 from tests.simulation.weather import Climate
 from tests.simulation.workloads import (
     BROKER_FAILS,
@@ -102,7 +104,7 @@ async def _overwrite(self: MemoryObjects, name: str, data: bytes) -> None:
 
 
 async def _checkpoint_first(
-    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Any = ()
+    self: CheckpointTable, checkpoint: Checkpoint, page: Any, seen: bytes, passed: Any = ()
 ) -> Checkpoint:
     written = await self.replace(checkpoint)
     try:
@@ -112,14 +114,14 @@ async def _checkpoint_first(
 
 
 async def _index_afterwards(
-    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Any = ()
+    self: CheckpointTable, checkpoint: Checkpoint, page: Any, seen: bytes, passed: Any = ()
 ) -> Checkpoint:
     written = await _COMMIT(self, checkpoint, page, b"", passed)
-    return await _COMMIT(self, written, None, seen) if seen else written
+    return await _COMMIT(self, written, (), seen) if seen else written
 
 
 async def _commit_without_fence(
-    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Any = ()
+    self: CheckpointTable, checkpoint: Checkpoint, page: Any, seen: bytes, passed: Any = ()
 ) -> Checkpoint:
     latest = await self.read(checkpoint.key)
     return await _COMMIT(
@@ -190,7 +192,7 @@ async def _blob_afterwards(self: CheckpointTable, partition: str, page: Committe
 
 
 async def _commit_then_blob(
-    self: CheckpointTable, checkpoint: Checkpoint, page: CommittedPage | None, seen: bytes, passed: Any = ()
+    self: CheckpointTable, checkpoint: Checkpoint, page: Any, seen: bytes, passed: Any = ()
 ) -> Checkpoint:
     written = await _COMMIT(self, checkpoint, page, seen, passed)
     for objects in self.__dict__.pop("_later", []):
@@ -263,7 +265,7 @@ def _nothing_ahead(self: Delivery) -> Delivery:
 
 
 _FIRST: dict[str, Any] = {}
-_ATTACHMENT = miners.miner.attachment
+_ATTACHMENT = miners.fetching.attachment
 _MINE = miners.miner.mine
 _PERCENT = AdmissionTable.percent
 _LOOK_AT = miners.reconciler._look_at
@@ -272,7 +274,7 @@ _COMMIT = CheckpointTable.commit
 _PAGE_ROW = CheckpointTable._page_row
 _ONE = host.Worker._one
 _NEXT_CURSOR: Callable[..., str | None] = shared.pipeline.pagination.next_cursor
-_PAGE_REQUEST = miners.miner.page_request
+_PAGE_REQUEST = miners.fetching.page_request
 
 TWO_OUTPUTS = ("two outputs", "two outputs, eager delivery")
 
@@ -302,9 +304,9 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant("short page as end", ((shared.pipeline.responses, "next_cursor", _short_page_is_the_end),)),
-    Mutant("credential to a foreign next link", ((miners.miner, "page_request", _any_origin),)),
-    Mutant("credential of the first user kept for all", ((miners.miner, "attachment", _the_first_for_all),)),
-    Mutant("token kept in the cursor", ((miners.miner, "without_secrets", lambda link, _: link),)),
+    Mutant("credential to a foreign next link", ((miners.fetching, "page_request", _any_origin),)),
+    Mutant("credential of the first user kept for all", ((miners.fetching, "attachment", _the_first_for_all),)),
+    Mutant("token kept in the cursor", ((miners.fetching, "without_secrets", lambda link, _: link),)),
     Mutant("delivery marked before written", ((processors.delivery, "_carry_out", _marked_first),)),
     Mutant(
         "plan kept in memory", ((processors.delivery, "_drain", _planned_in_memory_only),), ("two pages an object",)
@@ -368,7 +370,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         BROKER_FAILS,
     ),
-    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *CHAIN_MISTAKES, *TOKEN_MISTAKES)),
+    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *TURN_MISTAKES, *CHAIN_MISTAKES, *TOKEN_MISTAKES)),
 )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import miners.miner
 import shared.strands
-from shared.adapters.checkpoint_table import CheckpointTable, CommittedPage
+from shared.adapters.checkpoint_table import CheckpointTable
 from shared.checkpoint import Checkpoint
 
 Replacement = tuple[Any, str, Any]
@@ -28,7 +28,7 @@ async def _strand_alone(
     self: CheckpointTable,
     strand: Checkpoint,
     ledger: Checkpoint,
-    page: CommittedPage | None,
+    page: Any,
     seen: bytes,
     passed: Any = (),
 ) -> tuple[Checkpoint, Checkpoint]:

@@ -42,6 +42,7 @@ CHOSEN = (
     "windows left out",
     "offsets side by side",
     "chained, several deep",
+    "several pages a message",
 )
 
 Case = tuple[str, Strike]

@@ -14,6 +14,9 @@ EAGER = (("DELIVERY_RECORDS", "2"),)
 PAIRS = (("DELIVERY_RECORDS", "3"),)
 """An object for every other page."""
 
+SEVERAL = (("PAGES_PER_MESSAGE", "3"),)
+"""Pages that are mined and committed together."""
+
 WINDOWS = "{ type: fixed, size: 4h }"
 OFFSETS = "{ strategy: calculated_offsets, records_per_slice: 2, max_concurrent: 3 }"
 PAGES = "{ strategy: known_pages, pages: 4, pages_per_slice: 1, max_concurrent: 2 }"
@@ -27,6 +30,23 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("plain"),
     Workload("eager delivery", settings=EAGER, processes=3),
     Workload("two pages an object", records=9, settings=PAIRS, processes=3),
+    Workload("several pages a message", records=13, settings=SEVERAL, processes=3),
+    Workload("several pages a message, no reconciler", records=9, users=1, settings=SEVERAL, reconciler=False),
+    Workload("several pages a message, moving", records=5, users=1, moving=0.5, emit="new", settings=SEVERAL),
+    Workload("several pages a message, trouble", records=11, trouble=0.3, large_pages=True, settings=SEVERAL),
+    Workload("several pages a message, tokens", records=11, auth="refresh", early=0.3, trouble=0.1, settings=SEVERAL),
+    Workload("several pages a message, stop and go", records=15, settings=(*SEVERAL, *EAGER), events=("stop and go",)),
+    Workload(
+        "several pages a message, windows and chains",
+        users=1,
+        records=9,
+        runs=2,
+        written=3,
+        incremental=True,
+        windows=WINDOWS,
+        chained=1,
+        settings=SEVERAL,
+    ),
     Workload("no primary key", primary_key=False, settings=EAGER, processes=3),
     Workload("one page", users=4, records=2, size=2),
     Workload("no records", records=0),
@@ -285,7 +305,7 @@ def mixed(rng: random.Random) -> tuple[Workload, Climate]:
         emit=rng.choice(("changed", "changed", "new", "all")),
         primary_key=rng.random() < 0.8,
         cache_entries=rng.choice((2, 10, 100_000)),
-        settings=rng.choice(((), EAGER, PAIRS)),
+        settings=rng.choice(((), (), EAGER, PAIRS, SEVERAL, (*SEVERAL, *EAGER))),
     )
     climate = Climate(
         kill=some(0.03),

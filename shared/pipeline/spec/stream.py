@@ -60,6 +60,7 @@ class Stream(Spec):
     on_error: ErrorPolicy = ErrorPolicy()
     error_path: JsonPath | None = None
     responses: tuple[ResponseRule, ...] = ()
+    pages_per_message: int | None = Field(None, ge=1, le=50, strict=True)
     max_pages: int = Field(100_000, ge=1, strict=True)
     repeated_cursor_limit: int = Field(5, ge=1, strict=True)
 

@@ -40,7 +40,7 @@ class Index:
         learned = b"".join(map(entry, names))
         self.truth.setdefault(before.key.user, []).append(learned)
         after = before.committed(NOW, "c", LoopGuard(), records=0, duplicates=0, size=0, indexed=bool(learned))
-        return await self.checkpoints.commit(after, None, learned), learned
+        return await self.checkpoints.commit(after, [], learned), learned
 
     def holds(self, user: str = "ann") -> SeenKeys:
         seen: SeenKeys = {}

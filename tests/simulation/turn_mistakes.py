@@ -1,0 +1,48 @@
+"""Known mistakes with the pages of one message, as replacements of production code (see mutants.py)."""
+
+import dataclasses
+from typing import Any
+
+import miners.miner
+import miners.settling
+from miners.turn import Turn
+from processors.records import SeenKeys, Sifted, sift
+from shared.checkpoint import Checkpoint
+
+Replacement = tuple[Any, str, Any]
+
+_AFTER: Any = Turn.after
+
+
+def _turn_forgotten(self: Turn) -> Checkpoint:
+    after: Checkpoint = _AFTER.fget(self)
+    return dataclasses.replace(after, turn=after.next_seq - 1)
+
+
+def _turns_own_keys_forgotten(records: Any, stream: Any, seen: SeenKeys, _: SeenKeys | None = None) -> Sifted:
+    return sift(records, stream, seen)
+
+
+async def _failed_at_once(turn: Turn, *_: object) -> Any:
+    """The pages before the failure are not committed, the checkpoint behind them is."""
+    return turn.work
+
+
+TURN_MISTAKES: tuple[tuple[str, tuple[Replacement, ...], tuple[str, ...]], ...] = (
+    (
+        "message of several pages stale when it comes again",
+        ((Turn, "after", property(_turn_forgotten)),),
+        ("several pages a message, no reconciler",),
+    ),
+    (
+        "keys of a message's own pages not known",
+        ((miners.settling, "sift", _turns_own_keys_forgotten),),
+        ("several pages a message, moving",),
+    ),
+    (
+        "pages before a failure not committed",
+        ((miners.miner, "_so_far", _failed_at_once),),
+        ("several pages a message, trouble",),
+    ),
+)
+"""Name, replacements, and the workloads that can show it."""
