@@ -50,7 +50,7 @@ def schema_name(name: str, schema: bytes) -> str:
 def kind_of(values: Iterable[Any]) -> Kind:
     """The narrowest kind that holds all of them exactly; null fits every kind."""
     found = {_kind(value) for value in values if value is not None}
-    if found == {"wide integer", "number"}:
+    if {"wide integer", "number"} <= found:
         return "json"
     if "wide integer" in found:
         found = found - {"wide integer"} | {"integer"}

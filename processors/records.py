@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import zstandard
 
@@ -125,8 +124,8 @@ def output_lines(
         "_page": checkpoint.next_seq,
         "_mined_at": mined_at.isoformat(timespec="milliseconds"),
     }
-    tail = json.dumps(ours)[1:] + "\n"
-    of_deleted = json.dumps(ours | {"_deleted": True})[1:] + "\n"
+    tail = json.dumps(ours, separators=(",", ":"))[1:] + "\n"
+    of_deleted = json.dumps(ours | {"_deleted": True}, separators=(",", ":"))[1:] + "\n"
     lines = (_line(record, of_deleted if place in deleted else tail) for place, record in enumerate(records))
     return "".join(lines).encode("ascii")
 
@@ -143,19 +142,20 @@ def _line(record: Record, tail: str) -> str:
     if any(OURS.fullmatch(name) for name in record):
         record = {f"_{name}" if OURS.fullmatch(name) else name: value for name, value in record.items()}
     own = written(record)
-    return f"{own[:-1]}, {tail}" if record else "{" + tail
+    return f"{own[:-1]},{tail}" if record else "{" + tail
 
 
 def _key_hash(record: Record, paths: tuple[str, ...]) -> bytes | None:
     parts = [record.get(path) if path.isidentifier() else found_at(path, record) for path in paths]
     if any(part is None for part in parts):
         return None
-    texts = [part if isinstance(part, str) else compared(part) for part in parts]
-    return _hash(texts, KEY_BYTES)
+    texts = [part if isinstance(part, str) else compared(part).decode() for part in parts]
+    return hashlib.blake2b(compared(texts), digest_size=KEY_BYTES).digest()
 
 
 def _content_hash(record: Record, ignored: tuple[str, ...]) -> bytes:
-    return _hash(compared(without(record, ignored)), CONTENT_BYTES)
+    kept = without(record, ignored) if ignored else record
+    return hashlib.blake2b(compared(kept), digest_size=CONTENT_BYTES).digest()
 
 
 def _is_deleted(record: Record, stream: Stream) -> bool:
@@ -167,8 +167,3 @@ def _is_wanted(content: bytes, known: bytes | None, stream: Stream) -> bool:
     if known is None or known == content:
         return known is None
     return stream.emit != "new" or TOMBSTONE in (known, content)
-
-
-def _hash(value: Any, size: int) -> bytes:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return hashlib.blake2b(text.encode("ascii"), digest_size=size).digest()

@@ -54,5 +54,5 @@ def _redaction(redact: Redact, scopes: Scopes) -> Change:
 
 def _hashed(value: Any, salt: bytes) -> str:
     """HMAC-SHA-256; a number and its text have the same, as they have for primary keys."""
-    text = value if isinstance(value, str) else compared(value)
-    return hmac.new(salt, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else compared(value)
+    return hmac.new(salt, data, hashlib.sha256).hexdigest()

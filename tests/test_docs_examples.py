@@ -154,7 +154,9 @@ def test_a_transform_makes_of_a_record_what_its_example_shows(example: markdown.
     stream = load_text(f"{SOURCE}{NO_AUTH}streams:\n{described}", "example.yaml").streams[0]
     before, after = BLOCKS[BLOCKS.index(example) + 1].text.splitlines()
     record = json.loads(before, parse_float=numbers.number)
-    assert [written(each) for each in transformed([record], stream, SCOPES)] == [after]
+    found = transformed([record], stream, SCOPES)
+    assert [json.loads(written(each)) for each in found] == [json.loads(after)]
+    assert [list(each) for each in found] == [list(json.loads(after))]
 
 
 def test_everything_there_is_a_choice_of_has_an_example():

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.adapters.azure_tables import Tables
 from shared.adapters.blob_container import BlobContainer
 from shared.adapters.service_bus import ServiceBus
+from shared.adapters.table_account import Tables
 from shared.errors import InvalidSettings
 from shared.settings import Settings
 

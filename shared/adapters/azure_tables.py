@@ -3,18 +3,16 @@
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import (
     AzureError,
     HttpResponseError,
     ResourceNotFoundError,
 )
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
-from azure.data.tables.aio import TableClient, TableServiceClient
+from azure.data.tables.aio import TableClient
 
 from shared.adapters.tables import MAX_OPERATIONS, Delete, Insert, Operation, Replace, Row, Value, check_limits
 from shared.errors import AlreadyExists, Conflict, StorageError, StorageUnavailable, TooLarge
@@ -30,46 +28,46 @@ class AzureTable:
         self._client = client
 
     async def get(self, partition: str, key: str) -> Row | None:
-        async with _translated():
+        async with translated():
             try:
                 return _to_row(await self._client.get_entity(partition, key))
             except ResourceNotFoundError as error:
-                if _is_without_table(error):
+                if _is_no_table(_code(error)):
                     raise
                 return None
 
     async def insert(self, row: Row) -> str:
         check_limits([row])
-        async with _translated():
+        async with translated():
             return _etag(await self._client.create_entity(_to_entity(row)))
 
     async def replace(self, row: Row) -> str:
         check_limits([row])
-        async with _translated():
+        async with translated():
             return _etag(
                 await self._client.update_entity(
                     _to_entity(row),
                     mode=UpdateMode.REPLACE,
-                    etag=_known(row),
+                    etag=known_etag(row),
                     match_condition=MatchConditions.IfNotModified,
                 )
             )
 
     async def put(self, row: Row) -> str:
         check_limits([row])
-        async with _translated():
+        async with translated():
             return _etag(await self._client.upsert_entity(_to_entity(row), mode=UpdateMode.REPLACE))
 
     async def delete(self, row: Row) -> None:
         condition = MatchConditions.IfNotModified if row.etag else None
-        async with _translated():
+        async with translated():
             await self._client.delete_entity(row.partition, row.key, etag=row.etag, match_condition=condition)
 
     async def transact(self, operations: Sequence[Operation]) -> list[str | None]:
         if len(operations) > MAX_OPERATIONS:
             raise TooLarge(f"a transaction of {len(operations)} rows is over the {MAX_OPERATIONS} of Table Storage")
         check_limits(operation.row for operation in operations if not isinstance(operation, Delete))
-        async with _translated():
+        async with translated():
             results = await self._client.submit_transaction([_to_operation(each) for each in operations])
         return [result.get("etag") for result in results]
 
@@ -80,7 +78,7 @@ class AzureTable:
         parameters = {"partition": partition, "first": first, "last": last}
         columns = ["PartitionKey", "RowKey", *select] if select is not None else None
         rows: list[Row] = []
-        async with _translated():
+        async with translated():
             found = self._client.query_entities(
                 where, parameters=parameters, results_per_page=min(limit, 1000), select=columns
             )
@@ -100,57 +98,25 @@ class AzureTable:
         }
         where = " and ".join(term for term, value in wanted.items() if value is not None)
         terms = {term.partition("@")[2]: value for term, value in wanted.items() if value is not None}
-        async with _translated():
+        async with translated():
             found = self._client.query_entities(where, parameters=terms) if where else self._client.list_entities()
             async for entity in found:
                 yield _to_row(entity)
 
 
-class Tables:
-    """The account: one client per table, all over one connection pool."""
-
-    def __init__(self, service: TableServiceClient):
-        self._service = service
-
-    @classmethod
-    def from_connection(cls, connection: str) -> "Tables":
-        return cls(TableServiceClient.from_connection_string(connection))
-
-    @classmethod
-    def from_identity(cls, endpoint: str, credential: AsyncTokenCredential) -> "Tables":
-        return cls(TableServiceClient(endpoint, credential=credential))
-
-    async def open(self, name: str) -> AzureTable:
-        """The table, created if it is not there yet."""
-        async with _translated():
-            await self._service.create_table_if_not_exists(name)
-        return AzureTable(self._service.get_table_client(name))
-
-    async def close(self) -> None:
-        await self._service.close()
-
-    async def __aenter__(self) -> "Tables":
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
     try:
         yield
     except HttpResponseError as error:
-        raise _translation(error) from None
+        raise translation(error.status_code, _code(error)) from None
     except AzureError as error:
         raise StorageUnavailable(f"table storage: {type(error).__name__}") from None
 
 
-def _translation(error: HttpResponseError) -> StorageError:
-    status, code = error.status_code, _code(error)
-    if _is_without_table(error):
+def translation(status: int | None, code: str) -> StorageError:
+    """Our error for what the service said, in its own words."""
+    if _is_no_table(code):
         return StorageUnavailable(f"table storage: {code}")
     if status == 409 or code.endswith("EntityAlreadyExists"):
         return AlreadyExists("the row is there already")
@@ -158,12 +124,12 @@ def _translation(error: HttpResponseError) -> StorageError:
         return Conflict("the row was changed or removed since it was read")
     if status == 413 or code.endswith(("RequestBodyTooLarge", "EntityTooLarge", "PropertyValueTooLarge")):
         return TooLarge(f"table storage: {code or status}")
-    return StorageUnavailable(f"table storage: {code or status or type(error).__name__}")
+    return StorageUnavailable(f"table storage: {code or status}")
 
 
-def _is_without_table(error: HttpResponseError) -> bool:
+def _is_no_table(code: str) -> bool:
     """Whether it is the table that is missing, which says nothing about a row."""
-    return _code(error).endswith(("TableNotFound", "TableBeingDeleted"))
+    return code.endswith(("TableNotFound", "TableBeingDeleted"))
 
 
 def _code(error: HttpResponseError) -> str:
@@ -175,7 +141,7 @@ def _code(error: HttpResponseError) -> str:
     return told[1] if told else ""
 
 
-def _known(row: Row) -> str:
+def known_etag(row: Row) -> str:
     if row.etag is None:
         raise Conflict(f"{row.key}: a row that was never read can't be replaced")
     return row.etag
@@ -189,7 +155,7 @@ def _to_operation(operation: Operation) -> Any:
             return (
                 "update",
                 _to_entity(row),
-                {"mode": "replace", "etag": _known(row), "match_condition": MatchConditions.IfNotModified},
+                {"mode": "replace", "etag": known_etag(row), "match_condition": MatchConditions.IfNotModified},
             )
         case Delete(row):
             return ("delete", {"PartitionKey": row.partition, "RowKey": row.key})

@@ -34,6 +34,9 @@ class SpeltNumber(float):
 
 
 def number(text: str) -> float:
-    """For `parse_float` of JSON: an ordinary float, wherever that can be written as it was sent."""
+    """For `parse_float` of JSON: an ordinary float, wherever that can be written as it was sent.
+
+    Writers differ in when they write an exponent, and how.
+    """
     plain = float(text)
-    return plain if repr(plain) == text else SpeltNumber(text)
+    return plain if repr(plain) == text and "e" not in text else SpeltNumber(text)

@@ -11,13 +11,13 @@ import pytest
 from cryptography.fernet import Fernet
 
 from shared.adapters.admission_table import FRESH, AdmissionTable
-from shared.adapters.azure_tables import Tables
 from shared.adapters.checkpoint_table import LARGEST_ROW, CheckpointTable, CommittedPage
 from shared.adapters.credential_cipher import CredentialCipher
 from shared.adapters.delivery_table import MAX_PAGES, Delivery, DeliveryTable, Plan
 from shared.adapters.open_run_table import OpenRun, OpenRunTable
 from shared.adapters.parked_table import Parked, ParkedTable
 from shared.adapters.schedule_table import Schedule, ScheduleTable
+from shared.adapters.table_account import Tables
 from shared.adapters.tables import Table
 from shared.adapters.token_table import StoredTokens, TokenTable
 from shared.adapters.user_table import UserTable

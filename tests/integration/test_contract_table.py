@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from azure.data.tables.aio import TableServiceClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.adapters import keys
-from shared.adapters.azure_tables import Tables
+from shared.adapters.table_account import Tables
 from shared.adapters.tables import Delete, Insert, Replace, Row, Table, Value
 from shared.errors import AlreadyExists, Conflict, TooLarge
 from tests.fakes.memory_tables import MemoryTable
@@ -23,14 +24,19 @@ pytestmark = pytest.mark.stand_ins
 NOW = datetime(2026, 11, 22, 12, 0, 30, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "simulated", "azurite"])
+@pytest.fixture(params=["memory", "simulated", "azurite", "azurite by the SDK"])
 async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
     """An empty table of its own; the simulated one is seen through the port of a process, as handlers see it."""
-    if request.param != "azurite":
+    if not request.param.startswith("azurite"):
         watched = WatchedTable(lambda: 0.0)
         yield MemoryTable() if request.param == "memory" else Port(watched, "table", Process("p"), FineWeather())
         return
-    async with Tables.from_connection(request.getfixturevalue("storage")) as tables:
+    connection = request.getfixturevalue("storage")
+    if request.param == "azurite":
+        opened = Tables.from_connection(connection)
+    else:
+        opened = Tables(TableServiceClient.from_connection_string(connection))
+    async with opened as tables:
         yield await tables.open(f"contract{secrets.token_hex(8)}")
 
 

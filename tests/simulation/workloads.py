@@ -95,7 +95,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload(
         "windows that slide", users=1, records=9, incremental=True, windows="{ type: sliding, size: 12h, overlap: 3h }"
     ),
-    Workload("windows left out", users=2, records=9, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
+    Workload("windows left out", users=1, records=7, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
     Workload("offsets side by side", records=11, kinds=("offset",), parallel=OFFSETS, processes=3),
     Workload("offsets side by side, moving", records=11, kinds=("offset",), parallel=OFFSETS, moving=0.3, runs=2),
     Workload(
