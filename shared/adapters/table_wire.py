@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest
+from yarl import URL
 
 from shared.adapters.tables import Delete, Insert, Operation, Replace, Row, Value
 
@@ -50,7 +51,7 @@ class Refusal(Exception):
 
 
 class SharedKeyPolicy(SansIOHTTPPolicy[Any, Any]):
-    """Signs requests with the account's key, in the form of Shared Key Lite."""
+    """Signs requests with the account's key, in the form of Shared Key Lite: the path as aiohttp will send it."""
 
     def __init__(self, credential: AzureNamedKeyCredential):
         self._credential = credential
@@ -58,7 +59,7 @@ class SharedKeyPolicy(SansIOHTTPPolicy[Any, Any]):
     def on_request(self, request: PipelineRequest[Any]) -> None:
         name, key = self._credential.named_key
         moment = format_datetime(datetime.now(UTC), usegmt=True)
-        text = f"{moment}\n/{name}{urlsplit(request.http_request.url).path}"
+        text = f"{moment}\n/{name}{URL(request.http_request.url).raw_path}"
         signature = hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()
         headers = {"x-ms-date": moment, "Authorization": f"SharedKeyLite {name}:{base64.b64encode(signature).decode()}"}
         request.http_request.headers.update(headers)
