@@ -15,9 +15,11 @@ from processors.transforms import transformed
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.checkpoint import Checkpoint
 from shared.pipeline.chains import counted, decoded_counts, encoded_counts, passed_along
-from shared.pipeline.marks import is_before, later
+from shared.pipeline.marks import is_before, later, written
 from shared.pipeline.responses import Page
-from shared.pipeline.watermarks import highest_of, marks_of
+from shared.pipeline.sessions import Session, labelled
+from shared.pipeline.spec import SessionWindows
+from shared.pipeline.watermarks import highest_of, mark_in, marks_of
 from shared.services import Services
 
 
@@ -33,7 +35,9 @@ async def settle(turn: Turn, had: Had, services: Services, cache: SeenCache) -> 
         guard = guard.advance(before.next_seq, before.cursor, page.cursor)
     passed_before = decoded_counts(work.run.passed_on)
     passed = passed_along(alive(page.records, work.stream), work.pipeline.children(work.stream.name), passed_before)
-    lines = output_lines(transformed(sifted.kept, work.stream, work.scopes), before, now, sifted.deleted)
+    labels, session = _sessions(work, page)
+    sessions = [labels[id(record)] for record in sifted.kept] if labels else None
+    lines = output_lines(transformed(sifted.kept, work.stream, work.scopes), before, now, sifted.deleted, sessions)
     after = before.committed(
         now,
         page.cursor,
@@ -48,6 +52,7 @@ async def settle(turn: Turn, had: Had, services: Services, cache: SeenCache) -> 
         halves=cut_short(work, page),
         skipped=had.skipped,
         passed_on=encoded_counts(counted(passed_before, passed)),
+        session=session,
     )
     row = _outbox_row(before, sifted, lines, now)
     return Settled(after, row, sifted.learned, passed, len(sifted.kept), sifted.duplicates, had.skipped)
@@ -58,6 +63,20 @@ async def learned_since(before: Checkpoint, ledger: Checkpoint, services: Servic
     for row in await services.checkpoints.seen(ledger, before.index_position):
         learn(learned, row)
     return learned
+
+
+def _sessions(work: Work, page: Page) -> tuple[dict[int, str], str]:
+    """The session of each record of the page, by its identity, and the one in hand behind them.
+
+    Also the records that are known already say that a session goes on.
+    """
+    windows, asks = work.stream.windows, work.stream.incremental
+    if not isinstance(windows, SessionWindows) or asks is None or asks.cursor_path is None:
+        return {}, ""
+    marks = [mark_in(record, asks.cursor_path, asks.format) for record in page.records]
+    labels, behind = labelled(Session.decode(work.checkpoint.session), marks, windows.gap)
+    written_labels = (written(label, "iso") if label else "" for label in labels)
+    return dict(zip(map(id, page.records), written_labels, strict=True)), behind.encode()
 
 
 def _highest(work: Work, page: Page) -> str:

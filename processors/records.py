@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,8 +24,9 @@ ENTRY_BYTES = KEY_BYTES + CONTENT_BYTES
 TOMBSTONE = b"\0deleted"
 """Stands in the index for the content of a record that says it is deleted."""
 
-OURS = re.compile(r"_+(user|run|page|mined_at|deleted)")
-"""Every output line has these fields, with one underscore, besides the record's own; `_deleted` where it is true."""
+OURS = re.compile(r"_+(user|run|page|mined_at|deleted|session)")
+"""Every output line has these fields, with one underscore, besides the record's own; `_deleted` where it is true,
+`_session` where the file asks for sessions."""
 
 SeenKeys = dict[bytes, bytes]
 """Hash of a primary key → hash of the content last kept under it."""
@@ -110,24 +111,37 @@ def learn(seen: SeenKeys, rows: bytes) -> None:
 
 
 def output_lines(
-    records: list[Record], checkpoint: Checkpoint, mined_at: datetime, deleted: Collection[int] = ()
+    records: list[Record],
+    checkpoint: Checkpoint,
+    mined_at: datetime,
+    deleted: Collection[int] = (),
+    sessions: Sequence[str] | None = None,
 ) -> bytes:
-    """JSON Lines of the page that `checkpoint` is waiting for. `deleted` are the places of records that are gone.
+    """JSON Lines of the page that `checkpoint` is waiting for. `deleted` are the places of records that are gone,
+    `sessions` says by place when the session of a record began.
 
     Pure ASCII, so that any Unicode a source sends, lone surrogates included, survives every reader. A field of the
     source that is called like one of ours, with however many underscores, gets another one in front. Raises
     MalformedResponse for a number that JSON can write and a float can't hold.
     """
-    ours = {
+    ours: Record = {
         "_user": checkpoint.key.user,
         "_run": checkpoint.run,
         "_page": checkpoint.next_seq,
         "_mined_at": mined_at.isoformat(timespec="milliseconds"),
     }
-    tail = json.dumps(ours, separators=(",", ":"))[1:] + "\n"
-    of_deleted = json.dumps(ours | {"_deleted": True}, separators=(",", ":"))[1:] + "\n"
-    lines = (_line(record, of_deleted if place in deleted else tail) for place, record in enumerate(records))
+    tail, of_deleted = _tail(ours), _tail(ours | {"_deleted": True})
+    lines = []
+    for place, record in enumerate(records):
+        behind = of_deleted if place in deleted else tail
+        if sessions is not None and sessions[place]:
+            behind = f'"_session":"{sessions[place]}",{behind}'
+        lines.append(_line(record, behind))
     return "".join(lines).encode("ascii")
+
+
+def _tail(ours: Record) -> str:
+    return json.dumps(ours, separators=(",", ":"))[1:] + "\n"
 
 
 def compressed(lines: bytes) -> bytes:

@@ -79,7 +79,8 @@ class Checkpoint:
     of the run that could not be written. A counted slice has what is from `first` up to `end`. A run that is mined by
     several `strands` (see strands.py) shares out its slices from `next_part` on. Where the stream feeds others,
     `passed_on` counts by stream what has been passed along to them; `of_parents` says that the slice itself has been
-    made so (see chains.py), and `former` is the watermark that the run began with. Times are UTC; sizes are bytes of
+    made so (see chains.py), and `former` is the watermark that the run began with. `session` is the one in hand (see
+    pipeline/sessions.py), `former_session` that with which the run began. Times are UTC; sizes are bytes of
     JSON.
     """
 
@@ -130,6 +131,8 @@ class Checkpoint:
     of_parents: bool = False
     passed_on: str = ""
     former: str = ""
+    session: str = ""
+    former_session: str = ""
     next_part: int = 0
     strands: int = 0
     open_strands: int = 0
@@ -189,20 +192,24 @@ class Checkpoint:
         position = self.index_position if index == self.index else 0
         caught_up = self.state is RunState.DONE and not self.backfill and followed
         watermark = self.watermark if followed else self.former
+        session = self.session if caught_up else self.former_session
         return replace(
             fresh,
             index_start=position,
             index_position=position,
             watermark=watermark,
             former=watermark,
+            session=session,
+            former_session=session,
             caught_up=caught_up,
             etag=self.etag,
         )
 
     def asking_for(self, plan: Plan, *, backfill: bool = False, anew: bool = False) -> "Checkpoint":
-        """The run is to bring the slices of this plan."""
+        """The run is to bring the slices of this plan. One of a range, or of everything, has sessions of its own."""
         first = plan.slice_at(0) or Slice()
-        return replace(self.beginning(first, 0), plan=plan.encode(), backfill=backfill, anew=anew)
+        session = "" if backfill or anew else self.session
+        return replace(self.beginning(first, 0), plan=plan.encode(), backfill=backfill, anew=anew, session=session)
 
     def committed(
         self,
@@ -220,6 +227,7 @@ class Checkpoint:
         halves: tuple[Slice, ...] = (),
         skipped: int = 0,
         passed_on: str = "",
+        session: str = "",
     ) -> "Checkpoint":
         """One page further. `cursor` None means that this was the last page of its slice; `halves` are slices that
         come next because this one has not shown everything."""
@@ -242,6 +250,7 @@ class Checkpoint:
             shown=self.shown + shown,
             skipped=self.skipped + skipped,
             passed_on=passed_on,
+            session=session,
             todo=encoded(halves + decoded(self.todo)),
             updated_at=now,
         )

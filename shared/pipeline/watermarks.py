@@ -65,8 +65,12 @@ def highest_of(
 
 def marks_of(records: Iterable[Mapping[str, Any]], path: str, format_: str) -> list[str]:
     """The marks of the records that have one. Raises MalformedResponse for a value that is not of the format."""
-    values = (record.get(path) if path.isidentifier() else found_at(path, record) for record in records)
-    return [mark for value in values if (mark := _read(value, path, format_))]
+    return [mark for record in records if (mark := mark_in(record, path, format_))]
+
+
+def mark_in(record: Mapping[str, Any], path: str, format_: str) -> str:
+    """The mark of one record, or none. Raises MalformedResponse for a value that is not of the format."""
+    return _read(record.get(path) if path.isidentifier() else found_at(path, record), path, format_)
 
 
 def _read(value: Any, where: str, format_: str) -> str:

@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 from collections import Counter, defaultdict
-from itertools import chain, groupby
+from itertools import chain, groupby, pairwise
 from urllib.parse import parse_qs, urlsplit
 
 from miners.scheduler import CURED_BY_USER
@@ -30,6 +30,9 @@ ENDINGS = frozenset(
     | {"delivered", "waiting", "replayed", "dropped", "returned"}
 )
 """Everything that may become of a message."""
+
+SESSION_GAP = 150 * 60
+"""Seconds, as the workloads have it."""
 
 MOST_AHEAD = 10
 """Pages that one user may be ahead while another's wake-up waits: a wake-up is overtaken at most 8 times, one message
@@ -116,6 +119,25 @@ def _all_there(simulation: Simulation, key: StreamKey, present: set[tuple[object
             (key.pipeline, key.stream, key.user, identity, version) in present for version in (latest, *versions)
         ):
             raise Violation(f"missing: {key} record {identity} version {latest}")
+
+
+async def sessions_are_those_of_the_data(simulation: Simulation) -> None:
+    """Records are of one session as long as no pause is as long as the gap.
+
+    Where runs were cancelled, records have moved between the same part of the data being shown twice.
+    """
+    if "session" not in simulation.workload.windows:
+        return
+    shown: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    for name, data in simulation.output.objects.items():
+        for line in map(json.loads, data.splitlines()):
+            if "_session" not in line:
+                raise Violation(f"{name}: a record without a session: {line}")
+            shown[name.split("/")[1], line["_user"]][line["changed"]] = line["_session"]
+    for owner, labels in shown.items() if not simulation.workload.events else ():
+        for earlier, later in pairwise(sorted(labels)):
+            if (labels[earlier] == labels[later]) != (later - earlier < SESSION_GAP):
+                raise Violation(f"{owner}: {labels[earlier]} and {labels[later]} at {earlier} and {later}")
 
 
 async def all_runs_end(simulation: Simulation) -> None:
@@ -285,6 +307,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     every_record_shown_is_in_one_page,
     the_output_is_the_committed_pages,
     every_version_is_there_once,
+    sessions_are_those_of_the_data,
     all_runs_end,
     the_hopeless_are_parked,
     sequences_are_gap_free,

@@ -18,6 +18,7 @@ SEVERAL = (("PAGES_PER_MESSAGE", "3"),)
 """Pages that are mined and committed together."""
 
 WINDOWS = "{ type: fixed, size: 4h }"
+SESSIONS = "{ type: session, gap: 150m }"
 OFFSETS = "{ strategy: calculated_offsets, records_per_slice: 2, max_concurrent: 3 }"
 PAGES = "{ strategy: known_pages, pages: 4, pages_per_slice: 1, max_concurrent: 2 }"
 IN_WINDOWS = "{ strategy: time_windows, max_concurrent: 2 }"
@@ -94,6 +95,17 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("windows that show no more", records=9, incremental=True, most=3, windows=SPLIT, processes=3),
     Workload(
         "windows that slide", users=1, records=9, incremental=True, windows="{ type: sliding, size: 12h, overlap: 3h }"
+    ),
+    Workload("sessions", users=2, records=9, runs=3, written=4, incremental=True, windows=SESSIONS),
+    Workload(
+        "sessions, cancelled",
+        records=11,
+        runs=3,
+        written=4,
+        incremental=True,
+        windows=SESSIONS,
+        settings=SEVERAL,
+        events=("runs are cancelled",),
     ),
     Workload("windows left out", users=1, records=7, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
     Workload("offsets side by side", records=11, kinds=("offset",), parallel=OFFSETS, processes=3),

@@ -47,7 +47,7 @@ from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
 from shared.pipeline.spec.transforms import Drop, Redact, Rename, Select, Transform
-from shared.pipeline.spec.windows import FixedWindows, GlobalWindow, SlidingWindows, Split
+from shared.pipeline.spec.windows import FixedWindows, GlobalWindow, SessionWindows, SlidingWindows, Split
 
 __all__ = [
     "DEFAULT_OUTPUTS",
@@ -91,6 +91,7 @@ __all__ = [
     "ResponseRule",
     "Select",
     "ServiceBusMessages",
+    "SessionWindows",
     "SinglePage",
     "SlidingWindows",
     "Source",

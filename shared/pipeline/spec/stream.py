@@ -17,7 +17,7 @@ from shared.pipeline.spec.parent import Parent
 from shared.pipeline.spec.reading import ResponseRule
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.transforms import Transform
-from shared.pipeline.spec.windows import Windows
+from shared.pipeline.spec.windows import SessionWindows, Windows
 
 NOT_WITH_PARENT = ("incremental", "windows", "parallel", "stop_when")
 """What tells slices apart in another way, or knows one watermark for all of them."""
@@ -129,7 +129,9 @@ class Stream(Spec):
         begins = self.incremental is not None and (self.incremental.initial_value is not None)
         if named and not begins:
             raise ValueError("found {window.…}, allowed: with incremental and its initial_value")
-        if self.windows is not None:
+        if isinstance(self.windows, SessionWindows):
+            self._check_sessions()
+        elif self.windows is not None:
             self._check_windows(named, begins=begins)
         return self
 
@@ -138,7 +140,7 @@ class Stream(Spec):
         if self.parallel is None:
             return self
         strategy = self.parallel.strategy
-        if strategy == "time_windows" and (self.windows is None or self.windows.type == "global"):
+        if strategy == "time_windows" and (self.windows is None or self.windows.type in {"global", "session"}):
             raise ValueError("found parallel by time_windows, allowed: with windows of type fixed or sliding")
         if strategy == "known_pages":
             self._check_known_pages(self.parallel)
@@ -156,6 +158,13 @@ class Stream(Spec):
             raise ValueError("found known_pages, allowed: with paginator type page_number")
         if parallel.pages is None and self.paginator.total_path is None:
             raise ValueError("found known_pages, allowed: with pages, or the total_path of the paginator")
+
+    def _check_sessions(self) -> None:
+        asks = self.incremental
+        if asks is None or asks.cursor_path is None or not is_time(asks.format):
+            raise ValueError("found windows of type session, allowed: with incremental by a cursor_path of times")
+        if self.stop_when is not None or self.parallel is not None:
+            raise ValueError("found windows of type session with stop_when or parallel, which need no order of time")
 
     def _check_windows(self, named: set[str], *, begins: bool) -> None:
         asks = self.incremental

@@ -54,6 +54,18 @@ class SlidingWindows(Spec):
         return self
 
 
+class SessionWindows(Spec):
+    """Records between which less than `gap` passes belong together; the data itself says where a session ends."""
+
+    type: Literal["session"]
+    gap: Length
+
+    @property
+    def split(self) -> None:
+        """A run asks for its whole range at once."""
+        return
+
+
 class GlobalWindow(Spec):
     """One window for the whole range, which may still be split."""
 
@@ -61,4 +73,4 @@ class GlobalWindow(Spec):
     split: Split | None = None
 
 
-Windows = Annotated[FixedWindows | SlidingWindows | GlobalWindow, Field(discriminator="type")]
+Windows = Annotated[FixedWindows | SlidingWindows | SessionWindows | GlobalWindow, Field(discriminator="type")]

@@ -127,7 +127,7 @@ def test_slices_are_stored_as_text():
         ("{ type: fixed, size: 0s }", "windows.size: found an empty span, allowed: a longer one"),
         ("{ type: sliding, size: 1h, overlap: 1h }", "found an overlap that is not shorter than size"),
         ("{ type: global, split: {} }", "found neither at nor on_rejected"),
-        ("{ type: tumbling, size: 1h }", "found 'tumbling', allowed: 'fixed', 'sliding', 'global'"),
+        ("{ type: tumbling, size: 1h }", "found 'tumbling', allowed: 'fixed', 'sliding', 'session', 'global'"),
     ],
 )
 def test_a_mistake_in_windows_says_what_is_allowed(windows: str, said: str):
