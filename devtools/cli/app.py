@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from devtools.cli import backfill, dead_letters, demo, init, mine, preview, runs, start, status, summary, users
+from devtools.cli import backfill, dead_letters, demo, init, mine, plan, preview, runs, start, status, summary, users
 from devtools.cli.progress import Display
 from devtools.cli.terminal import messages, results, say
 from devtools.cli.users_file import read_users
@@ -34,6 +34,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.command("status")(status.status)
 app.command("preview")(preview.preview)
 app.command("init")(init.init)
+app.command("plan")(plan.plan)
 app.command("backfill")(backfill.backfill)
 
 
