@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from miners.turn import Turn
+from miners.group import Group
 from miners.work import Work
 from processors.dedupe import SeenCache
 from shared.adapters.service_bus import Outgoing
@@ -33,20 +33,20 @@ def placed(work: Work, page: Page) -> tuple[Work, Page]:
     return work, replace(page, records=records, cursor=cursor)
 
 
-async def commit(turn: Turn, services: Services, cache: SeenCache, *, goes_on: bool = True) -> Checkpoint:
-    """The pages of the turn and everything that becomes true with them; then the messages, without that of the next
+async def commit(group: Group, services: Services, cache: SeenCache, *, goes_on: bool = True) -> Checkpoint:
+    """The pages of the group and everything that becomes true with them; then the messages, without that of the next
     page unless the run `goes_on` by it. The checkpoint of the run. Raises Conflict."""
-    now, begun, after = services.now(), turn.begun, turn.after
+    now, begun, after = services.now(), group.begun, group.after
     if begun.ledger is not None:
-        return await _commit_strand(turn, begun.ledger, now, services, cache)
+        return await _commit_strand(group, begun.ledger, now, services, cache)
     deliver_at, most = delivery_due(begun.checkpoint, after, services.settings, now), begun.stream.at_once
     after = _delivering(after, deliver_at, now)
     ledger, strands = divided(after, most, now) if most > 1 else (after, [])
     if strands:
-        run, strands = await services.checkpoints.divide(ledger, strands, turn.rows, turn.learned_row, turn.passed)
+        run, strands = await services.checkpoints.divide(ledger, strands, group.rows, group.learned_row, group.passed)
     else:
-        run = await services.checkpoints.commit(after, turn.rows, turn.learned_row, turn.passed)
-    cache.advance(run, turn.learned_row)
+        run = await services.checkpoints.commit(after, group.rows, group.learned_row, group.passed)
+    cache.advance(run, group.learned_row)
     going_on = (strands or [run]) if goes_on else []
     await services.broker.send(_followers(going_on, run, deliver_at, services))
     await begin_children(run, services)
@@ -54,14 +54,14 @@ async def commit(turn: Turn, services: Services, cache: SeenCache, *, goes_on: b
 
 
 async def _commit_strand(
-    turn: Turn, ledger: Checkpoint, now: datetime, services: Services, cache: SeenCache
+    group: Group, ledger: Checkpoint, now: datetime, services: Services, cache: SeenCache
 ) -> Checkpoint:
-    before, after = turn.begun.checkpoint, turn.after
+    before, after = group.begun.checkpoint, group.after
     ledger, after = shared_out(absorbed(ledger, before, after), after, now)
     deliver_at = delivery_due(before, after, services.settings, now)
     after = _delivering(after, deliver_at, now)
-    strand, run = await services.checkpoints.commit_strand(after, ledger, turn.rows, turn.learned_row, turn.passed)
-    cache.advance(run, turn.learned_row)
+    strand, run = await services.checkpoints.commit_strand(after, ledger, group.rows, group.learned_row, group.passed)
+    cache.advance(run, group.learned_row)
     await services.broker.send(_followers([strand], strand, deliver_at, services))
     await begin_children(run, services)
     return run

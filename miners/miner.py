@@ -20,9 +20,9 @@ from miners.access import Access, RenewedElsewhere, with_access
 from miners.committing import commit, placed
 from miners.failures import failed
 from miners.fetching import fetched, with_parents, without_broken
+from miners.group import Group, Had
 from miners.settling import learned_since, settle
 from miners.splitting import split, too_big_at_once
-from miners.turn import Had, Turn
 from miners.work import Work
 from processors.dead_letters import Letter, park_message
 from processors.dedupe import SeenCache
@@ -73,7 +73,7 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
     if isinstance(work, str):
         await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
-    return await _turn(work, services, cache)
+    return await _mine_group(work, services, cache)
 
 
 async def _read(wake_up: WakeUp, services: Services) -> tuple[Checkpoint | None, Checkpoint | None]:
@@ -123,84 +123,84 @@ async def _prepared(checkpoint: Checkpoint, ledger: Checkpoint | None, services:
     )
 
 
-async def _turn(begun: Work, services: Services, cache: SeenCache) -> Outcome:
-    """Page after page as far as the turn goes, then commit them and continue. Raises Conflict."""
-    turn, most = Turn(begun, services.now()), begun.stream.pages_per_message or services.settings.pages_per_message
+async def _mine_group(begun: Work, services: Services, cache: SeenCache) -> Outcome:
+    """Page after page as far as the group goes, then commit them and continue. Raises Conflict."""
+    group, most = Group(begun, services.now()), begun.stream.pages_per_message or services.settings.pages_per_message
     while True:
         try:
-            halves = await _with_page(turn, services, cache)
+            halves = await _with_page(group, services, cache)
         except RenewedElsewhere as renewed:
-            work = await _so_far(turn, services, cache)
+            work = await _so_far(group, services, cache)
             await postpone(work.checkpoint, renewed.until, services)
             return Outcome("postponed", until=renewed.until.isoformat(timespec="seconds"))
         except SourceError as error:
-            return await failed(await _so_far(turn, services, cache), error, services)
+            return await failed(await _so_far(group, services, cache), error, services)
         if halves is not None:
-            return await split(await _so_far(turn, services, cache), halves, services)
-        if not turn.goes_on(most, services.now()) or not await services.admission.admits(begun.checkpoint.key):
-            return await _committed(turn, services, cache)
+            return await split(await _so_far(group, services, cache), halves, services)
+        if not group.goes_on(most, services.now()) or not await services.admission.admits(begun.checkpoint.key):
+            return await _committed(group, services, cache)
 
 
-async def _committed(turn: Turn, services: Services, cache: SeenCache) -> Outcome:
-    """Everything that the turn has, and the messages that follow. Raises Conflict."""
+async def _committed(group: Group, services: Services, cache: SeenCache) -> Outcome:
+    """Everything that the group has, and the messages that follow. Raises Conflict."""
     while True:
         try:
-            run = await commit(turn, services, cache)
+            run = await commit(group, services, cache)
             break
         except Conflict:
-            turn = await _beside_others(turn, services, cache)
+            group = await _beside_others(group, services, cache)
     return Outcome(
         "committed",
-        pages=turn.pages if turn.pages > 1 else None,
-        records=turn.records,
-        duplicates=turn.duplicates,
-        skipped=turn.skipped or None,
+        pages=group.pages if group.pages > 1 else None,
+        records=group.records,
+        duplicates=group.duplicates,
+        skipped=group.skipped or None,
         done=not run.is_open or None,
     )
 
 
-async def _so_far(turn: Turn, services: Services, cache: SeenCache) -> Work:
-    """The work behind the pages that the turn has, which are committed. Raises Conflict."""
-    if not turn.pages:
-        return turn.begun
-    run = await commit(turn, services, cache, goes_on=False)
-    return replace(turn.work, checkpoint=run)
+async def _so_far(group: Group, services: Services, cache: SeenCache) -> Work:
+    """The work behind the pages that the group has, which are committed. Raises Conflict."""
+    if not group.pages:
+        return group.begun
+    run = await commit(group, services, cache, goes_on=False)
+    return replace(group.work, checkpoint=run)
 
 
-async def _beside_others(turn: Turn, services: Services, cache: SeenCache) -> Turn:
+async def _beside_others(group: Group, services: Services, cache: SeenCache) -> Group:
     """Another strand of the run has committed meanwhile: the same page again, behind its records.
 
     Raises Conflict where it is this page that somebody else was first with, where the run is over, and where the other
     strand has seen a record with other content: fetched again, what this page shows is the newer.
     """
-    before, had = turn.begun.checkpoint, turn.had
-    if turn.begun.ledger is None or had is None:
+    before, had = group.begun.checkpoint, group.had
+    if group.begun.ledger is None or had is None:
         raise Conflict("the checkpoint has changed")
     strand = await services.checkpoints.read(before.key, before.slice)
     ledger = await services.checkpoints.read(before.key)
     if strand is None or strand.etag != before.etag or ledger is None or ledger.run != before.run or ledger.is_over:
         raise Conflict("the checkpoint has changed")
-    if contradicts(had.page.records, turn.begun.stream, await learned_since(turn.begun.run, ledger, services)):
+    if contradicts(had.page.records, group.begun.stream, await learned_since(group.begun.run, ledger, services)):
         raise Conflict("another slice shows a record of this page with other content")
-    again = Turn(replace(had.work, checkpoint=strand, ledger=ledger), turn.started)
+    again = Group(replace(had.work, checkpoint=strand, ledger=ledger), group.started)
     again.add(had, await settle(again, replace(had, work=again.begun), services, cache))
     return again
 
 
-async def _with_page(turn: Turn, services: Services, cache: SeenCache) -> tuple[Slice, Slice] | None:
-    """Another page for the turn, or the halves of a slice that is too big for the source.
+async def _with_page(group: Group, services: Services, cache: SeenCache) -> tuple[Slice, Slice] | None:
+    """Another page for the group, or the halves of a slice that is too big for the source.
 
     Raises RenewedElsewhere, SourceError or Conflict before anything is committed.
     """
-    work = await with_parents(turn.work, services)
+    work = await with_parents(group.work, services)
 
     async def use(access: Access) -> tuple[Slice, Slice] | None:
-        return await _one_page(turn, replace(work, access=access), services, cache)
+        return await _one_page(group, replace(work, access=access), services, cache)
 
     return await with_access(work.pipeline, work.user, services, use)
 
 
-async def _one_page(turn: Turn, work: Work, services: Services, cache: SeenCache) -> tuple[Slice, Slice] | None:
+async def _one_page(group: Group, work: Work, services: Services, cache: SeenCache) -> tuple[Slice, Slice] | None:
     _check_bounds(work.checkpoint, work.run, work.stream)
     page, now = await fetched(work, services)
     if (halves := too_big_at_once(work, page)) is not None:
@@ -210,7 +210,7 @@ async def _one_page(turn: Turn, work: Work, services: Services, cache: SeenCache
     if work.stream.parent is not None:
         page = replace(page, records=with_parent_fields(page.records, work.stream.parent, work.parents))
     had = Had(work, page, skipped, now)
-    turn.add(had, await settle(turn, had, services, cache))
+    group.add(had, await settle(group, had, services, cache))
     return None
 
 

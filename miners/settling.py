@@ -6,8 +6,8 @@ Nothing is written here.
 from dataclasses import replace
 from datetime import datetime
 
+from miners.group import Group, Had, Settled
 from miners.splitting import cut_short
-from miners.turn import Had, Settled, Turn
 from miners.work import Work
 from processors.dedupe import SeenCache
 from processors.records import SeenKeys, Sifted, alive, compressed, learn, output_lines, sift
@@ -23,12 +23,12 @@ from shared.pipeline.watermarks import highest_of, mark_in, marks_of
 from shared.services import Services
 
 
-async def settle(turn: Turn, had: Had, services: Services, cache: SeenCache) -> Settled:
-    """What a page makes true behind the pages that the turn has."""
+async def settle(group: Group, had: Had, services: Services, cache: SeenCache) -> Settled:
+    """What a page makes true behind the pages that the group has."""
     work, page, now, before = had.work, had.page, had.now, had.work.checkpoint
-    seen = await cache.seen(turn.begun.run, services.checkpoints)
-    sifted = sift(page.records, work.stream, seen, turn.learned)
-    if not sifted.kept and await _has_caught_up(work, page, turn, services):
+    seen = await cache.seen(group.begun.run, services.checkpoints)
+    sifted = sift(page.records, work.stream, seen, group.learned)
+    if not sifted.kept and await _has_caught_up(work, page, group, services):
         page = replace(page, cursor=None)
     guard = before.guard
     if page.cursor is not None:
@@ -45,7 +45,7 @@ async def settle(turn: Turn, had: Had, services: Services, cache: SeenCache) -> 
         records=len(sifted.kept),
         duplicates=sifted.duplicates,
         size=len(lines),
-        indexed=bool(sifted.learned) and not turn.learned,
+        indexed=bool(sifted.learned) and not group.learned,
         highest=_highest(work, page),
         late=_late(work, sifted),
         shown=len(page.records),
@@ -96,7 +96,7 @@ def _late(work: Work, sifted: Sifted) -> int:
     return sum(is_before(mark, watermark, asks.format) for mark in marks_of(sifted.kept, asks.cursor_path, asks.format))
 
 
-async def _has_caught_up(work: Work, page: Page, turn: Turn, services: Services) -> bool:
+async def _has_caught_up(work: Work, page: Page, group: Group, services: Services) -> bool:
     """Whether a page of which nothing is kept is where an earlier run began, and that run left nothing out.
 
     A source that moves while it is paged may show a whole page of this same run again; that is no end.
@@ -105,7 +105,7 @@ async def _has_caught_up(work: Work, page: Page, turn: Turn, services: Services)
     if work.stream.stop_when != "all_seen" or not before.caught_up or not page.records:
         return False
     start = replace(before, index_position=before.index_start)
-    learned = await learned_since(start, turn.begun.checkpoint, services) | turn.learned
+    learned = await learned_since(start, group.begun.checkpoint, services) | group.learned
     return not sift(page.records, work.stream, learned).duplicates
 
 

@@ -65,7 +65,7 @@ class Checkpoint:
     """Where a run of one stream and user stands.
 
     `next_seq` is the page to mine next, so it is also the number of pages committed; the last of them were committed
-    together, from `turn` on. `staged_*` count what was
+    together, from `group` on. `staged_*` count what was
     committed since delivery was last woken at once; `staged_since` is when its last timed wake-up was asked for.
     `index_position` counts the rows of the dedupe index called `index`; both outlive runs, and `index_start` is where
     this run found it. `watermark` outlives runs too: the mark (see pipeline/marks.py) up to which everything has been
@@ -91,7 +91,7 @@ class Checkpoint:
     state: RunState = RunState.RUNNING
     priority: Priority = Priority.NORMAL
     next_seq: int = 0
-    turn: int = 0
+    group: int = 0
     attempt: int = 0
     not_before: datetime | None = None
     cursor: str | None = None
@@ -174,7 +174,7 @@ class Checkpoint:
             return Standing.BEHIND
         if self.is_open and wake_up.seq == self.next_seq and wake_up.attempt >= self.attempt:
             return Standing.CURRENT
-        return Standing.BEHIND if self.turn <= wake_up.seq <= self.next_seq else Standing.STALE
+        return Standing.BEHIND if self.group <= wake_up.seq <= self.next_seq else Standing.STALE
 
     @staticmethod
     def begin(key: StreamKey, run: str, now: datetime, priority: Priority, index: str) -> "Checkpoint":

@@ -36,10 +36,10 @@ from tests.fakes.memory_tables import MemoryTable
 from tests.simulation import host
 from tests.simulation.broker import DEAD, Message
 from tests.simulation.chain_mistakes import CHAIN_MISTAKES
+from tests.simulation.group_mistakes import GROUP_MISTAKES
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.slice_mistakes import SLICE_MISTAKES
 from tests.simulation.token_mistakes import TOKEN_MISTAKES
-from tests.simulation.turn_mistakes import TURN_MISTAKES
 from tests.simulation.weather import Climate
 from tests.simulation.workloads import (
     BROKER_FAILS,
@@ -370,7 +370,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         BROKER_FAILS,
     ),
-    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *TURN_MISTAKES, *CHAIN_MISTAKES, *TOKEN_MISTAKES)),
+    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *GROUP_MISTAKES, *CHAIN_MISTAKES, *TOKEN_MISTAKES)),
 )
 
 

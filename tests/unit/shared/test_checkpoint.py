@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
 KEY = StreamKey("social", "posts", "ann")
 BEGUN = Checkpoint.begin(KEY, "run1", NOW, Priority.NORMAL, "run1")
-AT_THREE = replace(BEGUN, next_seq=3, turn=2, attempt=2, cursor="c3")
+AT_THREE = replace(BEGUN, next_seq=3, group=2, attempt=2, cursor="c3")
 
 
 def committed(checkpoint: Checkpoint, cursor: str | None = "next", **changes: int) -> Checkpoint:

@@ -14,7 +14,7 @@ TIME_BOX = timedelta(seconds=15)
 """After so long no further page is begun: a message is locked for 30 seconds at a time."""
 
 MOST_BYTES = 1_500_000
-"""Compressed lines of a turn. One transaction holds 3 MiB, and the last page may be a large one."""
+"""Compressed lines of a group. One transaction holds 3 MiB, and the last page may be a large one."""
 
 MOST_ROWS = 60
 """Of 100 that one transaction holds; the last page may pass along to many streams."""
@@ -44,7 +44,7 @@ class Had:
 
 
 @dataclass(slots=True)
-class Turn:
+class Group:
     """`begun` is the work as the message found it, `work` the same behind the pages that were settled since.
 
     `learned` are the keys of those pages, which no index holds yet, and `rows` what is to be committed of them.
@@ -87,11 +87,11 @@ class Turn:
 
     @property
     def after(self) -> Checkpoint:
-        """The checkpoint to be committed; it remembers where the turn began."""
-        return replace(self.work.checkpoint, turn=self.begun.checkpoint.next_seq)
+        """The checkpoint to be committed; it remembers where the group began."""
+        return replace(self.work.checkpoint, group=self.begun.checkpoint.next_seq)
 
     def goes_on(self, most: int, now: datetime) -> bool:
-        """Whether another page belongs to the turn.
+        """Whether another page belongs to the group.
 
         A run that is to be divided, and a strand, which shares its ledger with others, commit every page by itself.
         """

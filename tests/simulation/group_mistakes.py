@@ -5,38 +5,38 @@ from typing import Any
 
 import miners.miner
 import miners.settling
-from miners.turn import Turn
+from miners.group import Group
 from processors.records import SeenKeys, Sifted, sift
 from shared.checkpoint import Checkpoint
 
 Replacement = tuple[Any, str, Any]
 
-_AFTER: Any = Turn.after
+_AFTER: Any = Group.after
 
 
-def _turn_forgotten(self: Turn) -> Checkpoint:
+def _group_forgotten(self: Group) -> Checkpoint:
     after: Checkpoint = _AFTER.fget(self)
-    return dataclasses.replace(after, turn=after.next_seq - 1)
+    return dataclasses.replace(after, group=after.next_seq - 1)
 
 
-def _turns_own_keys_forgotten(records: Any, stream: Any, seen: SeenKeys, _: SeenKeys | None = None) -> Sifted:
+def _groups_own_keys_forgotten(records: Any, stream: Any, seen: SeenKeys, _: SeenKeys | None = None) -> Sifted:
     return sift(records, stream, seen)
 
 
-async def _failed_at_once(turn: Turn, *_: object) -> Any:
+async def _failed_at_once(group: Group, *_: object) -> Any:
     """The pages before the failure are not committed, the checkpoint behind them is."""
-    return turn.work
+    return group.work
 
 
-TURN_MISTAKES: tuple[tuple[str, tuple[Replacement, ...], tuple[str, ...]], ...] = (
+GROUP_MISTAKES: tuple[tuple[str, tuple[Replacement, ...], tuple[str, ...]], ...] = (
     (
         "message of several pages stale when it comes again",
-        ((Turn, "after", property(_turn_forgotten)),),
+        ((Group, "after", property(_group_forgotten)),),
         ("several pages a message, no reconciler",),
     ),
     (
         "keys of a message's own pages not known",
-        ((miners.settling, "sift", _turns_own_keys_forgotten),),
+        ((miners.settling, "sift", _groups_own_keys_forgotten),),
         ("several pages a message, moving",),
     ),
     (
