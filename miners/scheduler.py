@@ -85,7 +85,7 @@ async def _stream_if_due(
 ) -> None:
     """Raises Conflict when another scheduler is at the same stream."""
     known = await services.schedules.read(pipeline.pipeline, stream.name)
-    tick = due_tick(known, pipeline.schedule, services.settings.schedules, services.now())
+    tick = due_tick(known, pipeline.schedule_of(stream), services.settings.schedules, services.now())
     if tick is None:
         return
     if known.finished:

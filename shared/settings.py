@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shared.errors import InvalidSettings
 
+OVERRIDES = "SCHEDULE_"
+"""What the names of settings begin with that take the place of a schedule in a pipeline file."""
+
 QUEUE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,258}[A-Za-z0-9]$")
 
 
@@ -100,6 +103,10 @@ class Settings(BaseModel):
         description="HTTP clients kept per instance; the least recently used goes.",
     )
 
+    schedule_overrides: dict[str, str] = Field(
+        {}, description="Schedules that take the place of those in the pipeline files, by the name of their setting."
+    )
+
     @model_validator(mode="after")
     def _connections_are_there(self) -> "Settings":
         if not (self.service_bus or self.service_bus_namespace):
@@ -123,6 +130,9 @@ class Settings(BaseModel):
         """Raises InvalidSettings with one line per mistake; secrets are never shown."""
         names = [field.alias for field in Settings.model_fields.values() if field.alias is not None]
         present: dict[str, Any] = {name: environ[name] for name in names if environ.get(name)}
+        present["schedule_overrides"] = {
+            name: value for name, value in environ.items() if name.startswith(OVERRIDES) and name not in names and value
+        }
         try:
             return Settings(**present)
         except ValidationError as error:

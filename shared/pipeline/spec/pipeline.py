@@ -31,6 +31,10 @@ class Pipeline(Spec):
     def stream(self, name: str) -> Stream | None:
         return next((stream for stream in self.streams if stream.name == name), None)
 
+    def schedule_of(self, stream: Stream) -> str:
+        """The NCRONTAB that starts the runs of this stream."""
+        return stream.schedule or self.schedule
+
     @property
     def credentials(self) -> frozenset[str]:
         """Names of the credentials that every user of this pipeline must have."""

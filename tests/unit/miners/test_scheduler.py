@@ -132,6 +132,19 @@ async def test_every_stream_is_started():
     }
 
 
+async def test_a_stream_with_a_schedule_of_its_own_keeps_to_it():
+    second = PIPELINE[PIPELINE.index("  - name") :].replace("posts", "likes")
+    world = await world_of(1, PIPELINE + second.lstrip("\n") + '    schedule: "0 30 * * * *"\n')
+    await world.schedule()
+    await world.run()
+    before = {each.key.stream: each.run for each in await checkpoints(world)}
+    world.later(minutes=35)
+    await world.schedule()
+    after = {each.key.stream: each.run for each in await checkpoints(world)}
+    assert after["likes"] > before["likes"]
+    assert after["posts"] == before["posts"]
+
+
 async def test_users_who_can_not_be_mined_are_skipped():
     world = await world_of(1)
     for user in (User("paused", {"token": "x"}, state=UserState.PAUSED), User("without")):
