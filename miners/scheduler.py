@@ -23,8 +23,9 @@ from shared.messages import StreamKey
 from shared.outcome import Outcome
 from shared.pipeline.slices import plan_of
 from shared.pipeline.spec import Pipeline, Stream
+from shared.pipeline.turns import first_turn
 from shared.pipeline.watermarks import Span, span_of
-from shared.runs import resume
+from shared.runs import current_wake_up, resume
 from shared.services import Services
 from shared.users import User
 
@@ -44,6 +45,9 @@ CURED_BY_USER = frozenset(
     }
 )
 """Reasons of parked runs that go on when they are due again and the user can be mined."""
+
+TICK = "%Y%m%dT%H%M%SZ"
+"""How a run's id begins."""
 
 T = TypeVar("T")
 
@@ -77,7 +81,12 @@ def due_tick(known: Schedule, cron: str, mode: str, now: datetime) -> datetime |
 
 def run_id(tick: datetime, key: StreamKey) -> str:
     """Sorts by time, unique over streams and users, the same for the same moment."""
-    return f"{tick.astimezone(UTC):%Y%m%dT%H%M%SZ}-{key.digest()}"
+    return f"{tick.astimezone(UTC).strftime(TICK)}-{key.digest()}"
+
+
+def tick_of(run: str) -> datetime:
+    """The moment that the id of a run is made from."""
+    return datetime.strptime(run.partition("-")[0], TICK).replace(tzinfo=UTC)
 
 
 async def _stream_if_due(
@@ -135,7 +144,7 @@ async def start_run(
     key = StreamKey(pipeline.pipeline, stream.name, user.id)
     existing = await services.checkpoints.read(key)
     if existing is not None and _perhaps_unsent(existing, run):
-        return services.outgoing(existing.wake_up(), existing.priority)
+        return current_wake_up(existing, services)
     if existing is not None and existing.is_open:
         await services.open_runs.add(OpenRun(key, existing.run, now))  # should the index have lost it
         return None
@@ -144,11 +153,20 @@ async def start_run(
     if existing is not None and existing.state is RunState.PARKED:
         if existing.reason in CURED_BY_TIME | CURED_BY_USER:
             with contextlib.suppress(Conflict):  # somebody else resumes it
-                await resume(existing, services)
+                await resume(existing, services, _turn(key, run, pipeline, stream, services))
         return None
     await services.open_runs.add(OpenRun(key, run, now, extent))
     begun = await _begin(key, run, existing, pipeline, stream, extent, services)
-    return services.outgoing(begun.wake_up(), begun.priority) if begun else None
+    return current_wake_up(begun, services) if begun else None
+
+
+def _turn(key: StreamKey, run: str, pipeline: Pipeline, stream: Stream, services: Services) -> datetime | None:
+    """When this user's turn comes, or None: now. Who only runs what was asked for does not wait."""
+    now = services.now()
+    if services.settings.schedules == "requested":
+        return None
+    turn = first_turn(key, pipeline.stagger_of(stream), tick_of(run), now)
+    return turn if turn > now else None
 
 
 async def _begin(
@@ -164,14 +182,14 @@ async def _begin(
 
     Another scheduler that was first with this same run may have been cut off since: its wake-up is sent again.
     """
-    now = services.now()
+    now, turn = services.now(), _turn(key, run, pipeline, stream, services)
     try:
         if existing is None:
             fresh = Checkpoint.begin(key, run, now, pipeline.priority, index=run)
-            return await services.checkpoints.insert(_asking(fresh, stream, extent))
+            return await services.checkpoints.insert(replace(_asking(fresh, stream, extent), not_before=turn))
         index = run if stream.emit == "all" or extent.full else existing.index
         again = existing.begin_again(run, now, pipeline.priority, index)
-        begun = await services.checkpoints.replace(_asking(again, stream, extent))
+        begun = await services.checkpoints.replace(replace(_asking(again, stream, extent), not_before=turn))
     except (AlreadyExists, Conflict):
         found = await services.checkpoints.read(key)
         return found if found is not None and _perhaps_unsent(found, run) else None

@@ -367,9 +367,9 @@ class Checkpoint:
             updated_at=now,
         )
 
-    def resumed(self, now: datetime) -> "Checkpoint":
-        """Running again from the same page; a partial run with the slices that it left out."""
-        again = replace(self.postponed(now, now), state=RunState.RUNNING, reason="")
+    def resumed(self, now: datetime, until: datetime | None = None) -> "Checkpoint":
+        """Running again from the same page, now or later; a partial run with the slices that it left out."""
+        again = replace(self.postponed(now, until or now), state=RunState.RUNNING, reason="")
         running = replace(again, failures=0, replays=0, restarts=0)
         if self.state is RunState.PARTIAL:
             left_out = replace(running, todo=self.given_up, given_up="", strands=0, ended_at=None)

@@ -1,11 +1,12 @@
 """One pipeline file."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from shared.messages import Priority
-from shared.pipeline.spec.fields import PLACEHOLDER, Name, Schedule, Spec
+from shared.pipeline.spec.fields import PLACEHOLDER, Duration, Name, Schedule, Spec
 from shared.pipeline.spec.outputs import Output, outputs_differ
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
@@ -25,6 +26,7 @@ class Pipeline(Spec):
     source: Source
     streams: Annotated[tuple[Stream, ...], Field(min_length=1), AfterValidator(_stream_names_differ)]
     schedule: Schedule = "0 0 * * * *"
+    stagger: Duration = timedelta(0)
     priority: Priority = Priority.NORMAL
     outputs: Annotated[tuple[Output, ...], AfterValidator(outputs_differ)] = ()
 
@@ -34,6 +36,10 @@ class Pipeline(Spec):
     def schedule_of(self, stream: Stream) -> str:
         """The NCRONTAB that starts the runs of this stream."""
         return stream.schedule or self.schedule
+
+    def stagger_of(self, stream: Stream) -> timedelta:
+        """Over how long the users of this stream are spread, from the moment at which they are due."""
+        return self.stagger if stream.stagger is None else stream.stagger
 
     @property
     def credentials(self) -> frozenset[str]:

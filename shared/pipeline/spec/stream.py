@@ -8,7 +8,17 @@ from shared.pipeline.marks import is_time
 from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.field_path import FieldPath
-from shared.pipeline.spec.fields import PLACEHOLDER, JsonObject, JsonPath, Name, QueryValue, Schedule, Spec, Template
+from shared.pipeline.spec.fields import (
+    PLACEHOLDER,
+    Duration,
+    JsonObject,
+    JsonPath,
+    Name,
+    QueryValue,
+    Schedule,
+    Spec,
+    Template,
+)
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.paginators import Offset, PageNumber, Paginator
@@ -24,7 +34,7 @@ BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_b
 class Stream(Spec):
     """One endpoint of the source.
 
-    `schedule` says when its runs start (none: when those of the pipeline do).
+    `schedule` says when its runs start, `stagger` over how long the users are spread (none: as the pipeline says).
     `records` finds the lists of records in the body (none: the body itself is the list). `primary_key` makes
     records comparable, within a run and with what the user already has; `emit` says which of them are kept:
     `changed` (new, or with other content than last time), `new` (key never seen), `all` (everything once a run).
@@ -35,6 +45,7 @@ class Stream(Spec):
 
     name: Name
     schedule: Schedule | None = None
+    stagger: Duration | None = None
     path: Template = ""
     query: dict[str, QueryValue] = Field(default={})
     headers: dict[str, Template] = Field(default={})
