@@ -2,7 +2,7 @@
 
     1 checkpoint   another run, ended: ignore. Behind: send what should have followed again
     2 admission    held back? later, under a new attempt
-    3 budget       not yet time? later
+    3 budget       not yet time, or not at this hour? later
     4 user         paused, no credential: park with the reason, nobody else is disturbed. No token: get one
     5 fetch        one page, this user's own credential, this user's own client
     6 records      those this user does not have yet, transformed
@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from miners.access import RenewedElsewhere, with_access
 from miners.committing import Staged, commit, placed
 from miners.failures import failed
+from miners.hours import closed_until
 from miners.splitting import cut_short, split, too_big_at_once
 from miners.work import Work
 from processors.dead_letters import Letter, park_message
@@ -106,15 +107,14 @@ async def _read(wake_up: WakeUp, services: Services) -> tuple[Checkpoint | None,
 
 
 async def _held_back_until(checkpoint: Checkpoint, services: Services) -> datetime | None:
-    """When to come back because admission or a wait that was asked for says so, or None: go on now."""
+    """When to come back because admission, a wait that was asked for or the hour says so, or None: go on now."""
     now = services.now()
     if not await services.admission.admits(checkpoint.key):
         return now + HELD_BACK * (0.5 + services.random())
-    if checkpoint.not_before is None or checkpoint.not_before <= now:
-        return None
-    if checkpoint.not_before - now > SOON:
-        return checkpoint.not_before
-    await services.sleep((checkpoint.not_before - now).total_seconds())
+    until = max((each for each in (checkpoint.not_before, closed_until(checkpoint, services)) if each), default=now)
+    if until - now > SOON:
+        return until
+    await services.sleep(max(0.0, (until - now).total_seconds()))
     return None
 
 

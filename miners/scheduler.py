@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from croniter import croniter
 
+from miners.hours import may_begin, turn_of
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.schedule_table import Schedule
 from shared.adapters.service_bus import Outgoing
@@ -23,7 +24,6 @@ from shared.messages import StreamKey
 from shared.outcome import Outcome
 from shared.pipeline.slices import plan_of
 from shared.pipeline.spec import Pipeline, Stream
-from shared.pipeline.turns import first_turn
 from shared.pipeline.watermarks import Span, span_of
 from shared.runs import current_wake_up, resume
 from shared.services import Services
@@ -95,7 +95,7 @@ async def _stream_if_due(
     """Raises Conflict when another scheduler is at the same stream."""
     known = await services.schedules.read(pipeline.pipeline, stream.name)
     tick = due_tick(known, pipeline.schedule_of(stream), services.settings.schedules, services.now())
-    if tick is None:
+    if tick is None or not may_begin(pipeline, stream, services):
         return
     if known.finished:
         known = await services.schedules.write(known.started(tick))
@@ -153,20 +153,11 @@ async def start_run(
     if existing is not None and existing.state is RunState.PARKED:
         if existing.reason in CURED_BY_TIME | CURED_BY_USER:
             with contextlib.suppress(Conflict):  # somebody else resumes it
-                await resume(existing, services, _turn(key, run, pipeline, stream, services))
+                await resume(existing, services, turn_of(key, tick_of(run), pipeline, stream, services))
         return None
     await services.open_runs.add(OpenRun(key, run, now, extent))
     begun = await _begin(key, run, existing, pipeline, stream, extent, services)
     return current_wake_up(begun, services) if begun else None
-
-
-def _turn(key: StreamKey, run: str, pipeline: Pipeline, stream: Stream, services: Services) -> datetime | None:
-    """When this user's turn comes, or None: now. Who only runs what was asked for does not wait."""
-    now = services.now()
-    if services.settings.schedules == "requested":
-        return None
-    turn = first_turn(key, pipeline.stagger_of(stream), tick_of(run), now)
-    return turn if turn > now else None
 
 
 async def _begin(
@@ -182,7 +173,7 @@ async def _begin(
 
     Another scheduler that was first with this same run may have been cut off since: its wake-up is sent again.
     """
-    now, turn = services.now(), _turn(key, run, pipeline, stream, services)
+    now, turn = services.now(), turn_of(key, tick_of(run), pipeline, stream, services)
     try:
         if existing is None:
             fresh = Checkpoint.begin(key, run, now, pipeline.priority, index=run)

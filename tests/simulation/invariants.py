@@ -20,6 +20,7 @@ from tests.simulation.host import SLOTS
 from tests.simulation.simulation import Invariant, Simulation, Violation
 from tests.simulation.source import BIG, ODD, Shown
 from tests.simulation.token_invariants import TOKEN_INVARIANTS
+from tests.simulation.turn_invariants import TURN_INVARIANTS
 from tests.simulation.workload import BY_POSITION
 
 Line = dict[str, object]
@@ -95,9 +96,9 @@ async def every_version_is_there_once(simulation: Simulation) -> None:
     present = {name[:5] for name in counts}
     for checkpoint in await simulation.checkpoints():
         outlived = work.written and simulation.is_hopeless(checkpoint.key)  # by what was written after its last run
-        if checkpoint.state is RunState.DONE and (checkpoint.key.stream in BY_POSITION or work.is_stable):
-            if not outlived:
-                _all_there(simulation, checkpoint.key, present)
+        finds_all = checkpoint.key.stream in BY_POSITION or work.is_stable
+        if checkpoint.state is RunState.DONE and finds_all and not outlived:
+            _all_there(simulation, checkpoint.key, present)
 
 
 def _all_there(simulation: Simulation, key: StreamKey, present: set[tuple[object, ...]]) -> None:
@@ -285,6 +286,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     a_stop_stops,
     no_secret_leaves,
     *TOKEN_INVARIANTS,
+    *TURN_INVARIANTS,
 )
 
 

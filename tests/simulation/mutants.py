@@ -37,6 +37,7 @@ from tests.simulation.broker import DEAD, Message
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.slice_mistakes import SLICE_MISTAKES
 from tests.simulation.token_mistakes import TOKEN_MISTAKES
+from tests.simulation.turn_mistakes import TURN_MISTAKES
 from tests.simulation.weather import Climate
 from tests.simulation.workloads import (
     BROKER_FAILS,
@@ -365,7 +366,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         BROKER_FAILS,
     ),
-    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *TOKEN_MISTAKES)),
+    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *TOKEN_MISTAKES, *TURN_MISTAKES)),
 )
 
 

@@ -28,6 +28,8 @@ BY_POSITION = frozenset({"cursor", "json_link", "header_link", "next_query", "cu
 PIPELINE = """
 pipeline: {name}
 priority: {name}
+schedule: "0 0 0 1 1 *"
+{pacing}
 source:
   base_url: https://api.example.com/v1/{name}
   auth: {auth}
@@ -77,6 +79,8 @@ class Workload:
     Incremental runs are cut into `windows`, if there are any; of each the API shows at most `most` records, and with
     `leaves_out` the runs leave out what fails. With `parallel` the slices of a run are mined side by side.
 
+    `pacing` is what the pipeline says of `stagger` and `off_peak`.
+
     `auth` is one of AUTHS. Where it is OAuth2, access tokens live for `token_life` seconds, and refresh tokens rotate.
     `token_trouble` is the chance that the token endpoint answers with one of the failures of troubles.py, `early` that
     the API has ended a token before its time when it is used.
@@ -111,6 +115,7 @@ class Workload:
     most: int = 1000
     leaves_out: bool = False
     parallel: str = ""
+    pacing: str = ""
     auth: str = "bearer"
     token_life: float = 3.0
     token_trouble: float = 0.0
@@ -167,7 +172,7 @@ def as_written(value: Any) -> str:
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
     outputs = SECOND if workload.second else ""
-    said = workload.kinds, _options(workload), workload.auth, outputs
+    said = workload.kinds, _options(workload), workload.auth, outputs, workload.pacing
     return {name: _pipeline(name, *said) for name in workload.priorities}
 
 
@@ -184,8 +189,8 @@ def _options(workload: Workload) -> str:
 
 
 @cache
-def _pipeline(name: str, kinds: tuple[str, ...], options: str, auth: str, outputs: str) -> Pipeline:
-    text = PIPELINE.format(name=name, auth=AUTHS[auth])
+def _pipeline(name: str, kinds: tuple[str, ...], options: str, auth: str, outputs: str, pacing: str) -> Pipeline:
+    text = PIPELINE.format(name=name, auth=AUTHS[auth], pacing=pacing)
     for kind in kinds:
         text += STREAM.format(kind=kind, paginator=PAGINATORS[kind]) + options
     return load_text(text + outputs, "pipeline.yaml")

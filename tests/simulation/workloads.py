@@ -14,6 +14,14 @@ EAGER = (("DELIVERY_RECORDS", "2"),)
 PAIRS = (("DELIVERY_RECORDS", "3"),)
 """An object for every other page."""
 
+ON_TIME = (("SCHEDULES", "cron"),)
+"""Turns and hours are kept to."""
+
+STAGGER = "stagger: 30m"
+HOURS = 'off_peak: { from: "13:00", until: "13:20", time_zone: Europe/Berlin }'
+"""From the beginning on for nearly twenty minutes, and so every day."""
+HOURS_IN_TURN = "stagger: 10m\n" + HOURS
+
 WINDOWS = "{ type: fixed, size: 4h }"
 OFFSETS = "{ strategy: calculated_offsets, records_per_slice: 2, max_concurrent: 3 }"
 PAGES = "{ strategy: known_pages, pages: 4, pages_per_slice: 1, max_concurrent: 2 }"
@@ -171,6 +179,24 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("runs close together", users=1, records=3, runs=5, emit="all", processes=3),
     Workload("messages expire", users=2, records=3, expired=0.15, priorities=("high", "normal", "low")),
     Workload("messages hours late", late=0.1, users=1),
+    Workload("in turn", users=4, pacing=STAGGER, settings=ON_TIME),
+    Workload("in turn, run after run", users=3, runs=3, pacing=STAGGER, settings=ON_TIME, processes=3),
+    Workload("in turn, messages lost", users=3, pacing=STAGGER, settings=ON_TIME, lost=0.2, duplicate=0.2),
+    Workload("in turn, cancelled", users=3, pacing=STAGGER, settings=ON_TIME, events=("runs are cancelled",)),
+    Workload("off peak", users=3, records=9, trouble=0.3, pacing=HOURS, settings=ON_TIME),
+    Workload("off peak in turn", users=4, records=9, trouble=0.2, pacing=HOURS_IN_TURN, settings=ON_TIME, lost=0.1),
+    Workload(
+        "off peak, windows side by side",
+        records=9,
+        incremental=True,
+        windows=WINDOWS,
+        parallel=IN_WINDOWS,
+        trouble=0.2,
+        pacing=HOURS_IN_TURN,
+        settings=ON_TIME,
+        processes=3,
+    ),
+    Workload("no reconciler, in turn", reconciler=False, users=3, pacing=STAGGER, settings=ON_TIME),
     Workload("no reconciler", reconciler=False, users=1, processes=3),
     Workload("no reconciler, trouble", reconciler=False, users=1, trouble=0.3),
     Workload("no reconciler, eager delivery", reconciler=False, users=1, settings=EAGER),

@@ -21,6 +21,7 @@ from shared.pipeline.spec.fields import (
 )
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
+from shared.pipeline.spec.off_peak import OffPeak
 from shared.pipeline.spec.paginators import Offset, PageNumber, Paginator
 from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.reading import ResponseRule
@@ -34,7 +35,8 @@ BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_b
 class Stream(Spec):
     """One endpoint of the source.
 
-    `schedule` says when its runs start, `stagger` over how long the users are spread (none: as the pipeline says).
+    `schedule` says when its runs start, `stagger` over how long the users are spread, `off_peak` when the source may be
+    asked (none: as the pipeline says).
     `records` finds the lists of records in the body (none: the body itself is the list). `primary_key` makes
     records comparable, within a run and with what the user already has; `emit` says which of them are kept:
     `changed` (new, or with other content than last time), `new` (key never seen), `all` (everything once a run).
@@ -46,6 +48,7 @@ class Stream(Spec):
     name: Name
     schedule: Schedule | None = None
     stagger: Duration | None = None
+    off_peak: OffPeak | None = None
     path: Template = ""
     query: dict[str, QueryValue] = Field(default={})
     headers: dict[str, Template] = Field(default={})

@@ -13,11 +13,9 @@ from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import BrokerUnavailable, Conflict, ErrorKind, StorageUnavailable
 from shared.messages import StreamKey, WakeUp
-from shared.pipeline.responses import Response
-from shared.pipeline.turns import offset_of
 from shared.users import User, UserState
 from tests.fakes.memory_broker import MemoryBroker
-from tests.fakes.scripted_source import Call, pages_of
+from tests.fakes.scripted_source import pages_of
 from tests.fakes.world import PIPELINE, World
 
 NOW = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
@@ -77,6 +75,12 @@ def test_run_ids_sort_by_time_and_differ_by_user():
     assert ids[0] != ids[2]
     assert ids[0] == ids[3]
     assert ids[0].startswith("20261122T120000Z-")
+
+
+@given(st.timedeltas(-timedelta(days=7000), timedelta(days=7000)), st.text(min_size=1))
+def test_a_run_s_id_tells_the_moment_it_was_due(away: timedelta, user: str):
+    tick = (NOON + away).replace(microsecond=0)
+    assert tick_of(run_id(tick, StreamKey("social", "posts", user))) == tick
 
 
 async def world_of(users: int, pipeline: str = PIPELINE, **settings: str) -> World:
@@ -315,90 +319,3 @@ async def test_a_user_who_is_added_meanwhile_is_started_at_the_next_moment():
     world.later(hours=1)
     await world.schedule()
     assert "late" in woken(world)
-
-
-STAGGERED = PIPELINE.replace("source:", "stagger: 30m\nsource:", 1)
-
-
-def turn_of(number: int) -> datetime:
-    return NOON + offset_of(StreamKey("social", "posts", name_of(number)), timedelta(minutes=30))
-
-
-async def test_with_a_stagger_everybody_is_begun_and_woken_in_their_turn():
-    world = await world_of(20, STAGGERED)
-    assert (await world.schedule()).facts["started"] == 20
-    turns = {each.key.user: each.not_before or NOON for each in await checkpoints(world)}
-    assert turns == {name_of(number): turn_of(number) for number in range(20)}
-    sent = {WakeUp.decode(message.body).user: message.at for message in world.broker.waiting("mine")}
-    assert sent == turns
-    await world.run()
-    assert len(world.lines()) == 20 * len(RECORDS)
-
-
-async def test_a_turn_that_has_not_come_is_not_taken_for_a_lost_wake_up():
-    """Neither by the reconciler nor by a worker to whom the wake-up came too early."""
-    world = await world_of(5, STAGGERED)
-    await world.schedule()
-    world.later(minutes=3)
-    waiting = [number for number in range(5) if turn_of(number) > world.clock.now()]
-    assert waiting
-    world.broker.ready = [(replace(message, at=None), *rest) for message, *rest in world.broker.ready]
-    await world.reconcile()
-    fetched: list[datetime] = []
-    answered = world.source.respond
-
-    def respond(call: Call) -> Response:
-        fetched.append(world.clock.now())
-        return answered(call)
-
-    world.source.respond = respond
-    await world.run()
-    assert len(world.lines()) == 5 * len(RECORDS)
-    firsts = sorted(turn_of(number) for number in range(5))
-    assert all(at >= firsts[0] - timedelta(seconds=2) for at in fetched)
-    assert fetched[-1] >= firsts[-1] - timedelta(seconds=2)
-
-
-async def test_a_first_wake_up_that_is_lost_before_its_turn_comes_after_it():
-    world = await world_of(1, STAGGERED)
-    await world.schedule()
-    world.broker.ready.clear()
-    world.clock.pass_to(turn_of(0) + timedelta(seconds=100))
-    assert (await world.reconcile()).facts == {"moving": 1}
-    world.later(seconds=30)
-    assert (await world.reconcile()).facts == {"woken": 1}
-    await world.run()
-    assert len(world.lines()) == len(RECORDS)
-
-
-async def test_whoever_sends_a_first_wake_up_again_schedules_it_for_the_same_turn():
-    """A scheduler that was cut off behind the checkpoint goes through the portion once more."""
-    world = await world_of(3, STAGGERED)
-    world.broker.away = True
-    with pytest.raises(BrokerUnavailable):
-        await world.schedule()
-    world.broker.away = False
-    world.later(minutes=1)
-    await world.schedule()
-    sent = {WakeUp.decode(message.body).user: message.at for message in world.broker.waiting("mine")}
-    assert sent == {name_of(number): turn_of(number) for number in range(3)}
-
-
-async def test_a_parked_run_goes_on_in_its_turn():
-    world = await world_of(1, STAGGERED)
-    await parked_until_it_is_due_again(world, "temporary")
-    (resumed,) = await checkpoints(world)
-    assert (resumed.state, resumed.not_before) == (RunState.RUNNING, turn_of(0) + hours(1))
-
-
-async def test_in_request_mode_nobody_waits_for_a_turn():
-    world = await world_of(3, STAGGERED, SCHEDULES="requested")
-    await world.services.schedules.request("social", "posts", world.clock.now())
-    await world.schedule()
-    assert [message.at for message in world.broker.waiting("mine")] == [None] * 3
-
-
-@given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)), st.text(min_size=1))  # noqa: DTZ001 - made UTC below
-def test_a_run_s_id_tells_the_moment_it_was_due(moment: datetime, user: str):
-    tick = moment.replace(tzinfo=UTC, microsecond=0)
-    assert tick_of(run_id(tick, StreamKey("social", "posts", user))) == tick
