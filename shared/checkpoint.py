@@ -7,7 +7,7 @@ below is written with If-Match, so of two workers that hold the same checkpoint 
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.errors import ErrorKind
@@ -166,6 +166,10 @@ class Checkpoint:
     def is_over(self) -> bool:
         """Ended by somebody or by a failure: what is still under way for it is not wanted."""
         return self.state in {RunState.CANCELLED, RunState.FAILED}
+
+    def is_overlong(self, now: datetime, most: timedelta) -> bool:
+        """Whether the run has been open for longer; a parked one waits for somebody and is not counted."""
+        return self.is_open and now - self.started_at > most
 
     def wake_up(self) -> WakeUp:
         """The wake-up that this checkpoint is waiting for."""

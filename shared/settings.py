@@ -87,6 +87,12 @@ class Settings(BaseModel):
         ge=1,
         description="An open run without progress for so long gets a new wake-up.",
     )
+    overlong_hours: float = Field(
+        24,
+        alias="OVERLONG_HOURS",
+        gt=0,
+        description="A run that is open for longer is shown as overlong, and the reconciler warns of it.",
+    )
     request_seconds: float = Field(
         30, alias="REQUEST_SECONDS", gt=0, description="Total time for one response, body included."
     )

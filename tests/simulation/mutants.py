@@ -232,14 +232,14 @@ async def _closed_when_old(open_run: OpenRun, services: Services) -> str:
     return "closed"
 
 
-async def _judged_by_its_run(open_run: OpenRun, services: Services) -> str:
+async def _judged_by_its_run(open_run: OpenRun, services: Services) -> tuple[str, ...]:
     """A row that names another run than the checkpoint is thought to be left over."""
     try:
         checkpoint = await services.checkpoints.read(open_run.key)
         if checkpoint is not None and checkpoint.run != open_run.run:
-            return await _closed_when_old(open_run, services)
+            return (await _closed_when_old(open_run, services),)
     except StorageError:
-        return "failed"
+        return ("failed",)
     return await _LOOK_AT(open_run, services)
 
 
