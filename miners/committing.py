@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from miners.work import Work
+from processors.batches import BatchLimits, first_reached
 from processors.dedupe import SeenCache
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint
 from shared.pipeline.responses import Page
 from shared.pipeline.slices import bounded, counted_plan
+from shared.pipeline.spec import DEFAULT_OUTPUTS
 from shared.pipeline.watermarks import Span
 from shared.services import Services
-from shared.settings import Settings
 from shared.strands import absorbed, divided, shared_out
 
 SOON = timedelta(seconds=2)
@@ -47,7 +48,7 @@ async def commit(
     Conflict."""
     if work.ledger is not None:
         return await _commit_strand(work, work.ledger, after, staged, now, services, cache)
-    parallel, deliver_at = work.stream.parallel, delivery_due(work.checkpoint, after, services.settings, now)
+    parallel, deliver_at = work.stream.parallel, delivery_due(work.checkpoint, after, _limits(work, services), now)
     after = _delivering(after, deliver_at, now)
     ledger, strands = divided(after, parallel.max_concurrent, now) if parallel else (after, [])
     if strands:
@@ -69,7 +70,7 @@ async def _commit_strand(
     cache: SeenCache,
 ) -> bool:
     ledger, after = shared_out(absorbed(ledger, work.checkpoint, after), after, now)
-    deliver_at = delivery_due(work.checkpoint, after, services.settings, now)
+    deliver_at = delivery_due(work.checkpoint, after, _limits(work, services), now)
     after = _delivering(after, deliver_at, now)
     strand, run = await services.checkpoints.commit_strand(after, ledger, staged.page, staged.learned)
     cache.advance(run, staged.learned)
@@ -84,17 +85,22 @@ def _delivering(after: Checkpoint, deliver_at: datetime | None, now: datetime) -
     return after.delivery_woken() if deliver_at == now else after.staging_since(now)
 
 
-def delivery_due(before: Checkpoint, after: Checkpoint, settings: Settings, now: datetime) -> datetime | None:
+def _limits(work: Work, services: Services) -> BatchLimits:
+    """The batch that is full first wakes the delivery of all outputs; who wants a larger one waits there."""
+    return first_reached(work.pipeline.outputs or DEFAULT_OUTPUTS, services.settings)
+
+
+def delivery_due(before: Checkpoint, after: Checkpoint, limits: BatchLimits, now: datetime) -> datetime | None:
     """When delivery is to be woken because of this commit: `now`, later, or not at all. Pure.
 
     A timed wake-up is asked for by the first staged page, and again by the first page that may come too late for it.
     """
     if not after.staged_records:
         return None
-    full = after.staged_records >= settings.delivery_records or after.staged_bytes >= settings.delivery_bytes
+    full = after.staged_records >= limits.records or after.staged_bytes >= limits.bytes
     if full or not after.is_open:
         return now
-    wait = timedelta(seconds=settings.delivery_seconds)
+    wait = timedelta(seconds=limits.seconds)
     still_to_come = before.staged_since is not None and now < before.staged_since + wait - SOON
     return None if still_to_come else now + wait
 

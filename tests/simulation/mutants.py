@@ -17,8 +17,9 @@ import processors.delivery
 import shared.adapters.delivery_table
 import shared.pipeline.pagination
 import shared.pipeline.responses
+from processors.batches import BatchLimits, limits_of
 from processors.dead_letters import Letter
-from processors.delivery import BatchLimits, next_plan
+from processors.delivery import next_plan
 from shared.adapters.admission_table import AdmissionTable
 from shared.adapters.checkpoint_table import CheckpointTable, CommittedPage
 from shared.adapters.delivery_table import Delivery, Plan, Progress
@@ -157,7 +158,7 @@ async def _planned_in_memory_only(delivery: Delivery, output: Output, deadline: 
     waiting = await services.deliveries.waiting(delivery.key)
     if not waiting:
         return delivery
-    limits = processors.delivery._limits(services, output)
+    limits = limits_of(output, services.settings)
     written = await services.deliveries.write(delivery)
     plan = next_plan(delivery.key, waiting, limits, output)
     return await processors.delivery._carry_out(written.planned(plan), services)

@@ -90,7 +90,8 @@ class Workload:
 
     Chances of the broker: `duplicate`, `lost`, `expired` and `late` (see broker.py). `skew` is the largest error of a
     process's clock in seconds; `events` are what happens meanwhile (see events.py); `large_pages` puts every page into
-    a blob; a process remembers at most `cache_entries` keys; `second` gives the pipelines a second output. `settings`
+    a blob; a process remembers at most `cache_entries` keys; `second` gives the pipelines a second output, which waits
+    longer for its batches if it is `patient`. `settings`
     are app settings.
     """
 
@@ -134,6 +135,7 @@ class Workload:
     primary_key: bool = True
     cache_entries: int = MOST_ENTRIES
     second: bool = False
+    patient: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -171,7 +173,8 @@ def as_written(value: Any) -> str:
 
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
-    outputs = SECOND if workload.second else ""
+    second = SECOND.replace("batch_records: 4", "batch_seconds: 900") if workload.patient else SECOND
+    outputs = second if workload.second else ""
     said = workload.kinds, _options(workload), workload.auth, outputs, workload.pacing
     return {name: _pipeline(name, *said) for name in workload.priorities}
 

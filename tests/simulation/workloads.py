@@ -172,6 +172,9 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("large pages", large_pages=True, settings=EAGER),
     Workload("two outputs", records=7, second=True),
     Workload("two outputs, eager delivery", records=7, runs=3, emit="all", second=True, settings=EAGER, processes=3),
+    Workload(
+        "two outputs, one patient", records=9, second=True, patient=True, settings=EAGER, trouble=0.2, processes=3
+    ),
     Workload("duplicates from the broker", duplicate=0.2),
     Workload("messages lost", lost=0.1, users=1),
     Workload("most messages lost", lost=0.7, users=1, records=3, processes=1),
