@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from textwrap import indent
@@ -350,16 +350,6 @@ def test_the_broken_file_gives_the_errors_that_are_shown():
     with pytest.raises(InvalidPipeline) as caught:
         load_text(broken.text, "shop.yaml")
     assert str(caught.value) == errors.text.strip()
-
-
-def test_the_schedules_that_are_shown_are_those_of_their_streams():
-    (shown,) = [block for block in BLOCKS if block.language == "yaml" and block.heading == "Schedules"]
-    pipeline = load_text(f"{SOURCE}{NO_AUTH}{shown.text}", "example.yaml")
-    found = {each.name: (pipeline.schedule_of(each), pipeline.stagger_of(each)) for each in pipeline.streams}
-    assert found == {
-        "orders": ("0 0 * * * *", timedelta(minutes=45)),
-        "returns": ("0 30 4 * * *", timedelta(hours=2)),
-    }
 
 
 def whole_files(page: str) -> list[Pipeline]:

@@ -1,7 +1,7 @@
 """A Source that answers from a script: what an API would say to a request."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +17,7 @@ class Call:
     user: str
     url: str
     credential: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def query(self, name: str, default: str = "") -> str:
         return parse_qs(urlsplit(self.url).query).get(name, [default])[0]
@@ -50,7 +51,7 @@ class ScriptedSource:
 
     async def fetch(self, user: str, request: PageRequest, attachment: Attachment) -> Response:
         credential = dict(attachment.headers).get("Authorization", "")
-        call = Call(user, request.url, credential)
+        call = Call(user, request.url, credential, request.headers)
         self.calls.append(call)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
