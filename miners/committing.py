@@ -14,6 +14,7 @@ from shared.pipeline.responses import Page
 from shared.pipeline.slices import bounded, counted_plan
 from shared.pipeline.spec import DEFAULT_OUTPUTS
 from shared.pipeline.watermarks import Span
+from shared.runs import current_wake_up
 from shared.services import Services
 from shared.strands import absorbed, divided, shared_out
 
@@ -109,7 +110,7 @@ def _followers(
     going_on: Sequence[Checkpoint], committed: Checkpoint, deliver_at: datetime | None, services: Services
 ) -> list[Outgoing]:
     """The messages that follow a commit."""
-    followers = [services.outgoing(each.wake_up(), each.priority) for each in going_on if each.is_open]
+    followers = [current_wake_up(each, services) for each in going_on if each.is_open]
     if deliver_at is not None:
         later = deliver_at if deliver_at > services.now() else None
         followers.append(services.outgoing(committed.delivery_wake_up(), at=later))

@@ -179,6 +179,7 @@ async def _settle(work: Work, page: Page, skipped: int, now: datetime, services:
         shown=len(page.records),
         halves=cut_short(work, page),
         skipped=skipped,
+        not_before=now + timedelta(seconds=page.wait) if page.wait else None,
     )
     staged = Staged(_outbox_row(before, sifted, lines, now), sifted.learned)
     done = await commit(work, after, staged, now, services, cache)
@@ -187,6 +188,7 @@ async def _settle(work: Work, page: Page, skipped: int, now: datetime, services:
         records=len(sifted.kept),
         duplicates=sifted.duplicates,
         skipped=skipped or None,
+        seconds=round(page.wait, 1) if page.wait and not done else None,
         done=done or None,
     )
 

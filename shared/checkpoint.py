@@ -237,14 +237,15 @@ class Checkpoint:
         shown: int = 0,
         halves: tuple[Slice, ...] = (),
         skipped: int = 0,
+        not_before: datetime | None = None,
     ) -> "Checkpoint":
         """One page further. `cursor` None means that this was the last page of its slice; `halves` are slices that
-        come next because this one has not shown everything."""
+        come next because this one has not shown everything; `not_before` is when the next page may be fetched."""
         further = replace(
             self,
             next_seq=self.next_seq + 1,
             attempt=0,
-            not_before=None,
+            not_before=not_before,
             cursor=cursor,
             guard=guard,
             failures=0,

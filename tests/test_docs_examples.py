@@ -303,7 +303,7 @@ def test_a_response_means_what_the_rules_say(row: list[str]):
         wait = None
         try:
             page = read_page(pipeline.streams[0], None, answered, NOW, pipeline.source.responses)
-            found = "a page" if page.records else "the end of data"
+            found, wait = "a page" if page.records else "the end of data", page.wait
         except SourceError as error:
             found, wait = str(error.kind), error.retry_after
         assert (found, f"{wait:g}" if wait else "") == (meaning, seconds)

@@ -71,7 +71,8 @@ class Workload:
     Chances of the API: `moving`, that fetching a page updates a record that lies before the cursor, which then stands
     at the end once more; `deleting`, that it deletes one; `trouble`, that it answers with one of the failures of
     troubles.py; `ragged`, that a page has fewer records than asked for, perhaps none; `away`, that the next link leads
-    to another host; `expiring`, that it does not know its own cursor any more.
+    to another host; `expiring`, that it does not know its own cursor any more; `pausing`, that it asks for
+    a pause behind a page.
 
     `written` records are written, anew or for the first time, before each run but the first; `incremental` runs ask
     for what has changed since the last one; of streams that come `newest_first` the others stop at what they have seen.
@@ -109,6 +110,7 @@ class Workload:
     ragged: float = 0.0
     away: float = 0.0
     expiring: float = 0.0
+    pausing: float = 0.0
     written: int = 0
     incremental: bool = False
     newest_first: bool = False
