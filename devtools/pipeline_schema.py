@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from shared.pipeline.marks import FORMATS
-from shared.pipeline.spec import Pipeline
+from shared.pipeline.spec import Pipeline, off_peak
 from shared.pipeline.spec import fields as kinds
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -59,6 +59,15 @@ KINDS: tuple[tuple[Any, JsonSchemaValue], ...] = (
             "pattern": r"^(https?://[^/?#]+|\{params\.)",
         },
     ),
+    (
+        off_peak.TimeOfDay,
+        {
+            "type": "string",
+            "description": 'Hours and minutes, such as "22:00".',
+            "pattern": f"^{off_peak.CLOCK.pattern}$",
+        },
+    ),
+    (off_peak.TimeZone, {"description": "A time zone such as UTC or Europe/Berlin."}),
     (kinds.Origin, {"description": "https://HOST without a path.", "pattern": r"^https?://[^/?#]+$"}),
 )
 """What a schema can say of each kind of value that is checked by a function."""

@@ -32,6 +32,23 @@ the defaults below: on Azure and in `local.settings.json` they must be set too.
 |---|---|---|---|
 """
 
+SCHEDULES = """
+## For single schedules
+
+These take the place of a `schedule` in a pipeline file, so that it can be changed without a new deployment. The names
+of the pipeline and the stream stand in capitals, with `_` for `-`. A value that is no NCRONTAB of six fields, and a
+name that two schedules share, stop the app at its start. A name that fits no schedule is not looked at.
+
+| setting | meaning |
+|---|---|
+"""
+
+FOR_SCHEDULES = {
+    "SCHEDULE_PIPELINE": "Schedule of the pipeline `pipeline`; streams that have one of their own keep it. A pipeline "
+    "called `cron` has no such setting.",
+    "SCHEDULE_PIPELINE_STREAM": "Schedule of its stream `stream`.",
+}
+
 FOR_THE_HOST = {
     "FUNCTIONS_WORKER_RUNTIME": "`python`, always.",
     "AzureWebJobsStorage": "Connection string of the storage account that the Functions host keeps its own state in.",
@@ -53,9 +70,10 @@ KINDS = {str: "a text", int: "a whole number", float: "a number"}
 
 def reference() -> str:
     """The whole page."""
-    rows = [_row(field) for field in Settings.model_fields.values()]
+    rows = [_row(field) for field in Settings.model_fields.values() if field.alias]
+    schedule_rows = [f"| `{name}` | {meaning} |\n" for name, meaning in FOR_SCHEDULES.items()]
     host_rows = [f"| `{name}` | {meaning} |\n" for name, meaning in FOR_THE_HOST.items()]
-    return "".join([HEAD, *rows, TAIL, *host_rows])
+    return "".join([HEAD, *rows, SCHEDULES, *schedule_rows, TAIL, *host_rows])
 
 
 def _row(field: FieldInfo) -> str:

@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 from miners.group import Group
 from miners.work import Work
+from processors.batches import BatchLimits, first_reached
 from processors.dedupe import SeenCache
 from shared.adapters.service_bus import Outgoing
 from shared.chains import begin_children
 from shared.checkpoint import Checkpoint
 from shared.pipeline.responses import Page
 from shared.pipeline.slices import bounded, counted_plan
+from shared.pipeline.spec import DEFAULT_OUTPUTS
 from shared.pipeline.watermarks import Span
+from shared.runs import current_wake_up
 from shared.services import Services
-from shared.settings import Settings
 from shared.strands import absorbed, divided, shared_out
 
 SOON = timedelta(seconds=2)
@@ -39,7 +41,7 @@ async def commit(group: Group, services: Services, cache: SeenCache, *, goes_on:
     now, begun, after = services.now(), group.begun, group.after
     if begun.ledger is not None:
         return await _commit_strand(group, begun.ledger, now, services, cache)
-    deliver_at, most = delivery_due(begun.checkpoint, after, services.settings, now), begun.stream.at_once
+    most, deliver_at = begun.stream.at_once, delivery_due(begun.checkpoint, after, _limits(begun, services), now)
     after = _delivering(after, deliver_at, now)
     ledger, strands = divided(after, most, now) if most > 1 else (after, [])
     if strands:
@@ -58,7 +60,7 @@ async def _commit_strand(
 ) -> Checkpoint:
     before, after = group.begun.checkpoint, group.after
     ledger, after = shared_out(absorbed(ledger, before, after), after, now)
-    deliver_at = delivery_due(before, after, services.settings, now)
+    deliver_at = delivery_due(before, after, _limits(group.begun, services), now)
     after = _delivering(after, deliver_at, now)
     strand, run = await services.checkpoints.commit_strand(after, ledger, group.rows, group.learned_row, group.passed)
     cache.advance(run, group.learned_row)
@@ -74,17 +76,22 @@ def _delivering(after: Checkpoint, deliver_at: datetime | None, now: datetime) -
     return after.delivery_woken() if deliver_at == now else after.staging_since(now)
 
 
-def delivery_due(before: Checkpoint, after: Checkpoint, settings: Settings, now: datetime) -> datetime | None:
+def _limits(work: Work, services: Services) -> BatchLimits:
+    """The batch that is full first wakes the delivery of all outputs; who wants a larger one waits there."""
+    return first_reached(work.pipeline.outputs or DEFAULT_OUTPUTS, services.settings)
+
+
+def delivery_due(before: Checkpoint, after: Checkpoint, limits: BatchLimits, now: datetime) -> datetime | None:
     """When delivery is to be woken because of this commit: `now`, later, or not at all. Pure.
 
     A timed wake-up is asked for by the first staged page, and again by the first page that may come too late for it.
     """
     if not after.staged_records:
         return None
-    full = after.staged_records >= settings.delivery_records or after.staged_bytes >= settings.delivery_bytes
+    full = after.staged_records >= limits.records or after.staged_bytes >= limits.bytes
     if full or not after.is_open:
         return now
-    wait = timedelta(seconds=settings.delivery_seconds)
+    wait = timedelta(seconds=limits.seconds)
     still_to_come = before.staged_since is not None and now < before.staged_since + wait - SOON
     return None if still_to_come else now + wait
 
@@ -93,7 +100,7 @@ def _followers(
     going_on: Sequence[Checkpoint], committed: Checkpoint, deliver_at: datetime | None, services: Services
 ) -> list[Outgoing]:
     """The messages that follow a commit."""
-    followers = [services.outgoing(each.wake_up(), each.priority) for each in going_on if each.is_open]
+    followers = [current_wake_up(each, services) for each in going_on if each.is_open]
     if deliver_at is not None:
         later = deliver_at if deliver_at > services.now() else None
         followers.append(services.outgoing(committed.delivery_wake_up(), at=later))

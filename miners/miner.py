@@ -2,7 +2,7 @@
 
     1 checkpoint   another run, ended: ignore. Behind: send what should have followed again
     2 admission    held back? later, under a new attempt
-    3 budget       not yet time? later
+    3 budget       not yet time, or not at this hour? later
     4 user         paused, no credential: park with the reason, nobody else is disturbed. No token: get one
     5 fetch        one page, this user's own credential, this user's own client
     6 records      those this user does not have yet, transformed; perhaps the next page, as from 5
@@ -21,6 +21,7 @@ from miners.committing import commit, placed
 from miners.failures import failed
 from miners.fetching import fetched, with_parents, without_broken
 from miners.group import Group, Had
+from miners.hours import closed_until
 from miners.settling import learned_since, settle
 from miners.splitting import split, too_big_at_once
 from miners.work import Work
@@ -88,15 +89,14 @@ async def _read(wake_up: WakeUp, services: Services) -> tuple[Checkpoint | None,
 
 
 async def _held_back_until(checkpoint: Checkpoint, services: Services) -> datetime | None:
-    """When to come back because admission or a wait that was asked for says so, or None: go on now."""
+    """When to come back because admission, a wait that was asked for or the hour says so, or None: go on now."""
     now = services.now()
     if not await services.admission.admits(checkpoint.key):
         return now + HELD_BACK * (0.5 + services.random())
-    if checkpoint.not_before is None or checkpoint.not_before <= now:
-        return None
-    if checkpoint.not_before - now > SOON:
-        return checkpoint.not_before
-    await services.sleep((checkpoint.not_before - now).total_seconds())
+    until = max((each for each in (checkpoint.not_before, closed_until(checkpoint, services)) if each), default=now)
+    if until - now > SOON:
+        return until
+    await services.sleep(max(0.0, (until - now).total_seconds()))
     return None
 
 
@@ -137,7 +137,8 @@ async def _mine_group(begun: Work, services: Services, cache: SeenCache) -> Outc
             return await failed(await _so_far(group, services, cache), error, services)
         if halves is not None:
             return await split(await _so_far(group, services, cache), halves, services)
-        if not group.goes_on(most, services.now()) or not await services.admission.admits(begun.checkpoint.key):
+        goes_on = group.goes_on(most, services.now()) and closed_until(begun.checkpoint, services) is None
+        if not (goes_on and await services.admission.admits(begun.checkpoint.key)):
             return await _committed(group, services, cache)
 
 
@@ -149,12 +150,14 @@ async def _committed(group: Group, services: Services, cache: SeenCache) -> Outc
             break
         except Conflict:
             group = await _beside_others(group, services, cache)
+    wait = group.had.page.wait if group.had is not None and run.is_open else None
     return Outcome(
         "committed",
         pages=group.pages if group.pages > 1 else None,
         records=group.records,
         duplicates=group.duplicates,
         skipped=group.skipped or None,
+        seconds=round(wait, 1) if wait else None,
         done=not run.is_open or None,
     )
 

@@ -27,31 +27,37 @@ async def reconcile(services: Services) -> Outcome:
     """Look at every run in the index once, as far as the time box goes."""
     deadline = services.now() + TIME_BOX
     counts: Counter[str] = Counter()
-    running: set[asyncio.Task[str]] = set()
+    running: set[asyncio.Task[tuple[str, ...]]] = set()
     async for open_run in services.open_runs.all():
         running.add(asyncio.create_task(_look_at(open_run, services)))
         if len(running) >= AT_ONCE:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            counts.update(task.result() for task in done)
+            counts.update(word for task in done for word in task.result())
         if services.now() > deadline:
             break
-    counts.update(await asyncio.gather(*running))
-    return Outcome("reconciled", **dict(sorted(counts.items())))
+    counts.update(word for words in await asyncio.gather(*running) for word in words)
+    outcome = Outcome("reconciled", **dict(sorted(counts.items())))
+    return outcome.as_warning() if counts["overlong"] else outcome
 
 
-async def _look_at(open_run: OpenRun, services: Services) -> str:
-    """What was done about one run, in one word."""
+async def _look_at(open_run: OpenRun, services: Services) -> tuple[str, ...]:
+    """What was done about one run, in one word, and behind it whether it is overlong."""
     try:
         checkpoint = await services.checkpoints.read(open_run.key)
         if checkpoint is not None and checkpoint.is_open:
-            return await _while_it_runs(checkpoint, services)
+            return await _while_it_runs(checkpoint, services), *_overlong(checkpoint, services)
         if checkpoint is None or checkpoint.run < open_run.run:
-            return await _before_the_beginning(open_run, checkpoint, services)
-        return await _after_the_end(open_run, checkpoint, services)
+            return (await _before_the_beginning(open_run, checkpoint, services),)
+        return (await _after_the_end(open_run, checkpoint, services),)
     except Conflict:
-        return "moving"
+        return ("moving",)
     except (StorageError, BrokerUnavailable):  # the others are looked at all the same
-        return "failed"
+        return ("failed",)
+
+
+def _overlong(checkpoint: Checkpoint, services: Services) -> tuple[str, ...]:
+    most = timedelta(hours=services.settings.overlong_hours)
+    return ("overlong",) if checkpoint.is_overlong(services.now(), most) else ()
 
 
 async def _while_it_runs(checkpoint: Checkpoint, services: Services) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from croniter import croniter
 
+from miners.hours import may_begin, turn_of
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.schedule_table import Schedule
 from shared.adapters.service_bus import Outgoing
@@ -25,7 +26,7 @@ from shared.outcome import Outcome
 from shared.pipeline.slices import plan_of
 from shared.pipeline.spec import Pipeline, Stream
 from shared.pipeline.watermarks import Span, span_of
-from shared.runs import resume
+from shared.runs import current_wake_up, resume
 from shared.services import Services
 from shared.users import User
 
@@ -45,6 +46,9 @@ CURED_BY_USER = frozenset(
     }
 )
 """Reasons of parked runs that go on when they are due again and the user can be mined."""
+
+TICK = "%Y%m%dT%H%M%SZ"
+"""How a run's id begins."""
 
 T = TypeVar("T")
 
@@ -80,7 +84,12 @@ def due_tick(known: Schedule, cron: str, mode: str, now: datetime) -> datetime |
 
 def run_id(tick: datetime, key: StreamKey) -> str:
     """Sorts by time, unique over streams and users, the same for the same moment."""
-    return f"{tick.astimezone(UTC):%Y%m%dT%H%M%SZ}-{key.digest()}"
+    return f"{tick.astimezone(UTC).strftime(TICK)}-{key.digest()}"
+
+
+def tick_of(run: str) -> datetime:
+    """The moment that the id of a run is made from."""
+    return datetime.strptime(run.partition("-")[0], TICK).replace(tzinfo=UTC)
 
 
 async def _stream_if_due(
@@ -88,8 +97,8 @@ async def _stream_if_due(
 ) -> None:
     """Raises Conflict when another scheduler is at the same stream."""
     known = await services.schedules.read(pipeline.pipeline, stream.name)
-    tick = due_tick(known, pipeline.schedule, services.settings.schedules, services.now())
-    if tick is None:
+    tick = due_tick(known, pipeline.schedule_of(stream), services.settings.schedules, services.now())
+    if tick is None or not may_begin(pipeline, stream, services):
         return
     if known.finished:
         known = await services.schedules.write(known.started(tick))
@@ -138,14 +147,14 @@ async def start_run(
     key = StreamKey(pipeline.pipeline, stream.name, user.id)
     existing = await services.checkpoints.read(key)
     if existing is not None and _perhaps_unsent(existing, run):
-        return services.outgoing(existing.wake_up(), existing.priority)
+        return current_wake_up(existing, services)
     if existing is not None and existing.is_open:
         await services.open_runs.add(OpenRun(key, existing.run, now))  # should the index have lost it
         return None
     if existing is not None and _has_been(existing, run):
         return None
     if existing is not None and existing.state is RunState.PARKED:
-        await _resumed_if_cured(existing, services)
+        await _resumed_if_cured(existing, services, turn_of(key, tick_of(run), pipeline, stream, services))
         return None
     after = await following(existing, services) if existing is not None and pipeline.children(stream.name) else []
     if await _go_on(after, services):
@@ -153,13 +162,13 @@ async def start_run(
     await services.open_runs.add(OpenRun(key, run, now, extent))
     followed = all(each.state is RunState.DONE for each in after)
     begun = await _begin(key, run, existing, pipeline, stream, extent, services, followed=followed)
-    return services.outgoing(begun.wake_up(), begun.priority) if begun else None
+    return current_wake_up(begun, services) if begun else None
 
 
-async def _resumed_if_cured(parked: Checkpoint, services: Services) -> None:
+async def _resumed_if_cured(parked: Checkpoint, services: Services, at: datetime | None = None) -> None:
     if parked.reason in CURED_BY_TIME | CURED_BY_USER:
         with contextlib.suppress(Conflict):  # somebody else resumes it
-            await resume(parked, services)
+            await resume(parked, services, at)
 
 
 async def _go_on(after: list[Checkpoint], services: Services) -> bool:
@@ -187,14 +196,14 @@ async def _begin(
 
     Another scheduler that was first with this same run may have been cut off since: its wake-up is sent again.
     """
-    now = services.now()
+    now, turn = services.now(), turn_of(key, tick_of(run), pipeline, stream, services)
     try:
         if existing is None:
             fresh = Checkpoint.begin(key, run, now, pipeline.priority, index=run)
-            return await services.checkpoints.insert(_asking(fresh, stream, extent))
+            return await services.checkpoints.insert(replace(_asking(fresh, stream, extent), not_before=turn))
         index = run if stream.emit == "all" or extent.full else existing.index
         again = existing.begin_again(run, now, pipeline.priority, index, followed=followed)
-        begun = await services.checkpoints.replace(_asking(again, stream, extent))
+        begun = await services.checkpoints.replace(replace(_asking(again, stream, extent), not_before=turn))
     except (AlreadyExists, Conflict):
         found = await services.checkpoints.read(key)
         return found if found is not None and _perhaps_unsent(found, run) else None

@@ -4,7 +4,7 @@ Nothing is written here.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from miners.group import Group, Had, Settled
 from miners.splitting import cut_short
@@ -53,6 +53,7 @@ async def settle(group: Group, had: Had, services: Services, cache: SeenCache) -
         skipped=had.skipped,
         passed_on=encoded_counts(counted(passed_before, passed)),
         session=session,
+        not_before=now + timedelta(seconds=page.wait) if page.wait else None,
     )
     row = _outbox_row(before, sifted, lines, now)
     return Settled(after, row, sifted.learned, passed, len(sifted.kept), sifted.duplicates, had.skipped)

@@ -12,12 +12,12 @@ Each output has plans of its own. One that fails is left for later, and the othe
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
 from pydantic import TypeAdapter
 
+from processors.batches import BatchLimits, first_reached, limits_of, ripe_at
 from processors.dead_letters import Letter, park_message
 from processors.formats import folder, objects_of
 from processors.output_sending import send_pages
@@ -36,12 +36,6 @@ TIME_BOX = timedelta(seconds=15)
 LONGEST_WAIT = 300.0
 SOON = timedelta(seconds=2)
 OUTPUT: TypeAdapter[Output] = TypeAdapter(Output)
-
-
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
-    records: int
-    bytes: int
 
 
 async def deliver(letter: Letter, services: Services) -> Outcome:
@@ -66,8 +60,12 @@ async def deliver_stream(wake_up: WakeUp, services: Services) -> Outcome:
     due = _due(outputs, delivery, wake_up, postponed)
     if postponed:
         await _send_postponed(wake_up, delivery, services)
-        if not due:
-            return Outcome("waiting", failures=delivery.failures)
+    unripe = await _unripe(delivery, due, outputs, services)
+    if unripe:
+        delivery = await _held_back(wake_up, delivery, min(unripe.values()), services)
+        due = {name: output for name, output in due.items() if name not in unripe}
+    if not due:
+        return Outcome("waiting", failures=delivery.failures)
     totals = delivery.records, delivery.objects
     held = any(len(delivery.outputs[name].ahead) >= MOST_AHEAD for name in due if name in delivery.outputs)
     failed: dict[str, str] = {}
@@ -116,6 +114,43 @@ async def _send_postponed(wake_up: WakeUp, delivery: Delivery, services: Service
     await services.send(wake_up.model_copy(update={"attempt": delivery.attempt}), at=delivery.not_before)
 
 
+async def _unripe(
+    delivery: Delivery, due: Mapping[str, Output], outputs: Mapping[str, Output], services: Services
+) -> dict[str, datetime]:
+    """Outputs that want larger batches than others, and when theirs has waited long enough. While a run is open only:
+    what it leaves behind is written at once."""
+    limits = {name: limits_of(output, services.settings) for name, output in due.items()}
+    first = first_reached(outputs.values(), services.settings)
+    patient = [name for name in due if limits[name] != first and delivery.of(name).plan is None]
+    crowded = any(len(each.ahead) >= MOST_AHEAD for each in delivery.outputs.values())
+    run = await services.checkpoints.read(delivery.key) if patient and not crowded else None
+    if run is None or not run.is_open:
+        return {}
+    unripe: dict[str, datetime] = {}
+    for name in patient:
+        waiting = await services.deliveries.waiting(delivery.key, delivery.of(name).progress)
+        ripe = ripe_at(waiting, limits[name], services.now())
+        if ripe > services.now() + SOON and waiting[0].run == run.run:
+            unripe[name] = ripe
+    return unripe
+
+
+async def _held_back(wake_up: WakeUp, delivery: Delivery, until: datetime, services: Services) -> Delivery:
+    """Delivery comes back at `until`, if it does not anyway."""
+    others = delivery.others
+    while True:
+        known = delivery.held_until
+        if known is not None and services.now() < known <= until + SOON:
+            return delivery
+        try:
+            written = await services.deliveries.write(delivery.held(until))
+        except Conflict:
+            delivery = (await services.deliveries.read(wake_up.key)).among(others)
+            continue
+        await services.send(wake_up.model_copy(update={"attempt": written.attempt}), at=until)
+        return written
+
+
 async def _drain(delivery: Delivery, output: Output, deadline: datetime, services: Services) -> Delivery:
     """Plan after plan of the output in hand until nothing waits or the time is over.
 
@@ -131,7 +166,7 @@ async def _drain(delivery: Delivery, output: Output, deadline: datetime, service
                     may_be_more = len(waiting) == MAX_PAGES or bool(delivery.progress.ahead)
                 if not waiting or len(delivery.progress.ahead) >= MOST_AHEAD:
                     return delivery
-                plan = next_plan(delivery.key, waiting, _limits(services, output), output)
+                plan = next_plan(delivery.key, waiting, limits_of(output, services.settings), output)
                 delivery = await services.deliveries.write(delivery.planned(plan))
                 waiting = waiting[plan.pages :]
             delivery = await _carry_out(delivery, services)
@@ -195,13 +230,6 @@ def next_plan(
 
 def _origin(page: CommittedPage) -> tuple[object, ...]:
     return page.run, page.slice, page.mined_at.date()
-
-
-def _limits(services: Services, output: Output) -> BatchLimits:
-    settings = services.settings
-    if isinstance(output, ServiceBusMessages):
-        return BatchLimits(settings.delivery_records, settings.delivery_bytes)
-    return BatchLimits(output.batch_records or settings.delivery_records, output.batch_bytes or settings.delivery_bytes)
 
 
 async def _come_back(

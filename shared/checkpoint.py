@@ -6,7 +6,7 @@ below is written with If-Match, so of two workers that hold the same checkpoint 
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.errors import ErrorKind
@@ -150,6 +150,10 @@ class Checkpoint:
         """Ended by somebody or by a failure: what is still under way for it is not wanted."""
         return self.state in {RunState.CANCELLED, RunState.FAILED}
 
+    def is_overlong(self, now: datetime, most: timedelta) -> bool:
+        """Whether the run has been open for longer; a parked one waits for somebody and is not counted."""
+        return self.is_open and now - self.started_at > most
+
     def wake_up(self) -> WakeUp:
         """The wake-up that this checkpoint is waiting for."""
         return WakeUp(
@@ -228,14 +232,15 @@ class Checkpoint:
         skipped: int = 0,
         passed_on: str = "",
         session: str = "",
+        not_before: datetime | None = None,
     ) -> "Checkpoint":
         """One page further. `cursor` None means that this was the last page of its slice; `halves` are slices that
-        come next because this one has not shown everything."""
+        come next because this one has not shown everything; `not_before` is when the next page may be fetched."""
         further = replace(
             self,
             next_seq=self.next_seq + 1,
             attempt=0,
-            not_before=None,
+            not_before=not_before,
             cursor=cursor,
             guard=guard,
             failures=0,
@@ -370,9 +375,9 @@ class Checkpoint:
             updated_at=now,
         )
 
-    def resumed(self, now: datetime) -> "Checkpoint":
-        """Running again from the same page; a partial run with the slices that it left out."""
-        again = replace(self.postponed(now, now), state=RunState.RUNNING, reason="")
+    def resumed(self, now: datetime, until: datetime | None = None) -> "Checkpoint":
+        """Running again from the same page, now or later; a partial run with the slices that it left out."""
+        again = replace(self.postponed(now, until or now), state=RunState.RUNNING, reason="")
         running = replace(again, failures=0, replays=0, restarts=0)
         if self.state is RunState.PARTIAL:
             left_out = replace(running, todo=self.given_up, given_up="", strands=0, ended_at=None)

@@ -127,7 +127,7 @@ async def invocation(function: str) -> AsyncIterator[Invocation]:
         _write(function, Outcome("failed", error=f"{type(error).__name__}: {error}"), started, logging.ERROR)
         raise
     if log.outcome is not None:
-        _write(function, log.outcome, started, logging.INFO)
+        _write(function, log.outcome, started, logging.WARNING if log.outcome.is_warning else logging.INFO)
 
 
 def _write(function: str, outcome: Outcome, started: float, level: int) -> None:

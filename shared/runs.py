@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.parked_table import Parked, parked_id
+from shared.adapters.service_bus import Outgoing
 from shared.chains import begin_children
 from shared.checkpoint import WHOLE, Checkpoint, RunState
 from shared.errors import Conflict, ErrorKind
@@ -29,14 +30,19 @@ async def send_current(checkpoint: Checkpoint, services: Services, ahead: timede
         for strand in await services.checkpoints.strands(checkpoint):
             await send_current(strand, services, ahead)
     elif checkpoint.is_open:
-        at = _later(checkpoint.not_before, services)
-        await services.send(checkpoint.wake_up(), checkpoint.priority, at + ahead if at else None)
+        await services.broker.send([current_wake_up(checkpoint, services, ahead)])
     else:
         if checkpoint.records:
             await services.send(checkpoint.delivery_wake_up())
         run = checkpoint if checkpoint.slice == WHOLE else await services.checkpoints.read(checkpoint.key)
         if run is not None and run.run == checkpoint.run:
             await begin_children(run, services)
+
+
+def current_wake_up(checkpoint: Checkpoint, services: Services, ahead: timedelta = timedelta(0)) -> Outgoing:
+    """The message that an open checkpoint waits for, scheduled if its time has not come; always under the same id."""
+    at = _later(checkpoint.not_before, services)
+    return services.outgoing(checkpoint.wake_up(), checkpoint.priority, at + ahead if at else None)
 
 
 async def postpone(
@@ -118,13 +124,14 @@ async def fail(checkpoint: Checkpoint, kind: ErrorKind, error: str, services: Se
     await write_and_send(run.ended_as_failed(services.now(), kind, error), services)
 
 
-async def resume(checkpoint: Checkpoint, services: Services) -> Checkpoint:
-    """A parked run goes on from the pages where it stopped, a partial one with what it left out. Raises Conflict."""
+async def resume(checkpoint: Checkpoint, services: Services, at: datetime | None = None) -> Checkpoint:
+    """A parked run goes on from the pages where it stopped, a partial one with what it left out; now, or `at` a later
+    moment. Raises Conflict."""
     now, ledger = services.now(), await whole_run(checkpoint, services)
     await services.open_runs.add(OpenRun(checkpoint.key, checkpoint.run, now))
     if ledger.parked_strands:
-        return await _resume_strands(ledger, services)
-    resumed = await write_and_send(checkpoint.resumed(now), services)
+        return await _resume_strands(ledger, at or now, services)
+    resumed = await write_and_send(checkpoint.resumed(now, at or now), services)
     await services.parked.remove(parked_id(checkpoint.run, checkpoint.slice))
     return resumed
 
@@ -139,10 +146,10 @@ async def whole_run(checkpoint: Checkpoint, services: Services) -> Checkpoint:
     return ledger
 
 
-async def _resume_strands(ledger: Checkpoint, services: Services) -> Checkpoint:
+async def _resume_strands(ledger: Checkpoint, at: datetime, services: Services) -> Checkpoint:
     now = services.now()
     waiting = [each for each in await services.checkpoints.strands(ledger) if each.state is RunState.PARKED]
-    going_on = [strand.resumed(now) for strand in waiting]
+    going_on = [strand.resumed(now, at) for strand in waiting]
     written = await services.checkpoints.replace_all([all_resumed(ledger, now), *going_on])
     for strand in written[1:]:
         await send_current(strand, services)

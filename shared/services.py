@@ -30,6 +30,7 @@ from shared.errors import BadInput
 from shared.log import guard_handlers
 from shared.messages import Priority, WakeUp
 from shared.pipeline.loader import load_folder
+from shared.pipeline.schedules import rescheduled
 from shared.pipeline.spec import Parquet, Pipeline, ServiceBusMessages
 from shared.settings import Settings
 
@@ -97,6 +98,7 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
     """
     guard_handlers()
     loaded = load_folder(Path(settings.pipelines_dir)) if pipelines is None else pipelines
+    loaded = rescheduled(loaded, settings.schedule_overrides)
     _require_parquet(loaded)
     _require_other_queues(loaded, settings)
     cipher = CredentialCipher(settings.credential_keys)

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shared.errors import InvalidSettings
 
+OVERRIDES = "SCHEDULE_"
+"""What the names of settings begin with that take the place of a schedule in a pipeline file."""
+
 QUEUE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,258}[A-Za-z0-9]$")
 
 
@@ -92,6 +95,12 @@ class Settings(BaseModel):
         description="Pages that one message mines and commits together, within 15 seconds; a stream may say another "
         "number.",
     )
+    overlong_hours: float = Field(
+        24,
+        alias="OVERLONG_HOURS",
+        gt=0,
+        description="A run that is open for longer is shown as overlong, and the reconciler warns of it.",
+    )
     request_seconds: float = Field(
         30, alias="REQUEST_SECONDS", gt=0, description="Total time for one response, body included."
     )
@@ -106,6 +115,10 @@ class Settings(BaseModel):
         alias="CLIENT_LIMIT",
         ge=1,
         description="HTTP clients kept per instance; the least recently used goes.",
+    )
+
+    schedule_overrides: dict[str, str] = Field(
+        {}, description="Schedules that take the place of those in the pipeline files, by the name of their setting."
     )
 
     @model_validator(mode="after")
@@ -131,6 +144,9 @@ class Settings(BaseModel):
         """Raises InvalidSettings with one line per mistake; secrets are never shown."""
         names = [field.alias for field in Settings.model_fields.values() if field.alias is not None]
         present: dict[str, Any] = {name: environ[name] for name in names if environ.get(name)}
+        present["schedule_overrides"] = {
+            name: value for name, value in environ.items() if name.startswith(OVERRIDES) and name not in names and value
+        }
         try:
             return Settings(**present)
         except ValidationError as error:

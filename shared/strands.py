@@ -33,7 +33,7 @@ def divided(run: Checkpoint, most: int, now: datetime) -> tuple[Checkpoint, list
         return run, []
     count = len(strands)
     ledger = replace(run, strands=count, open_strands=count, next_part=next_part, cursor=None, todo="", updated_at=now)
-    return ledger, strands
+    return replace(ledger, not_before=None), strands
 
 
 def absorbed(ledger: Checkpoint, before: Checkpoint, after: Checkpoint) -> Checkpoint:
@@ -101,6 +101,7 @@ def _strand(run: Checkpoint, number: int) -> Checkpoint:
         todo=run.todo if number == 1 else "",
         shown=run.shown,
         watermark=run.watermark,
+        not_before=run.not_before,
         updated_at=run.updated_at,
     )
 

@@ -11,7 +11,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from devtools.cli.users_file import read_users
-from processors.delivery import BatchLimits, next_plan
+from processors.batches import BatchLimits
+from processors.delivery import next_plan
 from processors.formats import objects_of
 from processors.json_text import written
 from processors.output_messages import messages_of
@@ -198,7 +199,7 @@ def test_an_output_writes_the_objects_that_its_example_shows(example: markdown.B
             page_of_lines = replace(committed, lines=compressed(lines))
             names |= {each.message_id for each in messages_of(key, page_of_lines, output)}
             continue
-        plan = next_plan(key, [committed], BatchLimits(1000, 10_000), output)
+        plan = next_plan(key, [committed], BatchLimits(1000, 10_000, 60), output)
         names |= {name for name, _ in objects_of(plan.name, output, [lines])}
     shown = BLOCKS[BLOCKS.index(example) + 1]
     told = {re.sub(r"(?<=/_schema/)\w+", "SCHEMA", name) for name in names}
@@ -235,7 +236,7 @@ def test_a_response_means_what_the_rules_say(row: list[str]):
         wait = None
         try:
             page = read_page(pipeline.streams[0], None, answered, NOW, pipeline.source.responses)
-            found = "a page" if page.records else "the end of data"
+            found, wait = "a page" if page.records else "the end of data", page.wait
         except SourceError as error:
             found, wait = str(error.kind), error.retry_after
         assert (found, f"{wait:g}" if wait else "") == (meaning, seconds)

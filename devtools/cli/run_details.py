@@ -9,6 +9,7 @@ from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.delivery_table import Delivery
 from shared.checkpoint import Checkpoint
 from shared.pipeline.slices import decoded
+from shared.services import Services
 
 Shown = str | int | bool | None
 
@@ -27,9 +28,10 @@ class Waiting:
         return Waiting(len(found), sum(page.records for page in found), sum(page.size for page in found))
 
 
-def is_overlong(checkpoint: Checkpoint, now: datetime, hours: float) -> bool:
-    """Whether a run has been open for longer than that; a parked run waits for somebody and is not counted."""
-    return checkpoint.is_open and now - checkpoint.started_at > timedelta(hours=hours)
+def is_overlong(checkpoint: Checkpoint, services: Services, hours: float | None = None) -> bool:
+    """Whether a run has been open for longer than that, or than the setting says."""
+    most = services.settings.overlong_hours if hours is None else hours
+    return checkpoint.is_overlong(services.now(), timedelta(hours=most))
 
 
 def listed(checkpoint: Checkpoint, *, overlong: bool) -> dict[str, Shown]:

@@ -34,7 +34,9 @@ Names = Annotated[
     list[str], typer.Argument(metavar="PIPELINE/STREAM/USER...", help="As headframe runs list shows them.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, a line per run.")]
-Overlong = Annotated[float, typer.Option(min=0, metavar="HOURS", help="Mark runs that are open for longer.")]
+Overlong = Annotated[
+    float | None, typer.Option(min=0, metavar="HOURS", help="Mark runs that are open for longer than this.")
+]
 
 app = typer.Typer(no_args_is_help=True, help="List, show, cancel or resume runs.", rich_markup_mode=None)
 
@@ -65,7 +67,7 @@ def list_runs(
     stream: Annotated[str | None, typer.Option(metavar="NAME", help="Of streams with this name.")] = None,
     user: Annotated[str | None, typer.Option(metavar="ID", help="Of this user.")] = None,
     state: Annotated[RunState | None, typer.Option(help="In this state.")] = None,
-    overlong: Overlong = 24,
+    overlong: Overlong = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -89,7 +91,7 @@ def list_runs(
 
 
 @app.command()
-def show(name: Name, overlong: Overlong = 24, data: Data = None, as_json: AsJson = False) -> None:
+def show(name: Name, overlong: Overlong = None, data: Data = None, as_json: AsJson = False) -> None:
     """Show one run: where it stands, its last failure, what waits for delivery and what has been delivered.
 
     Example: headframe runs show demo/posts/u07 --data ./data
@@ -134,23 +136,22 @@ def resume(names: Names, data: Data = None) -> None:
     print(f"resumed {with_services(data, lambda services: resume_all(names, services))}")
 
 
-async def rows(wanted: Wanted, hours: float, services: Services) -> list[dict[str, Shown]]:
+async def rows(wanted: Wanted, hours: float | None, services: Services) -> list[dict[str, Shown]]:
     """The runs that are wanted, the oldest first."""
-    now = services.now()
     found = [each for each in await services.checkpoints.all() if wanted.fits(each)]
     found.sort(key=lambda each: (each.started_at, str(each.key)))
-    return [listed(each, overlong=is_overlong(each, now, hours)) for each in found]
+    return [listed(each, overlong=is_overlong(each, services, hours)) for each in found]
 
 
-async def facts_of(name: str, hours: float, services: Services) -> list[dict[str, Shown]]:
+async def facts_of(name: str, hours: float | None, services: Services) -> list[dict[str, Shown]]:
     """All there is to know of a run, and behind it each of its strands. Raises BadInput if there is none."""
-    run, now = await _run(name, services), services.now()
+    run = await _run(name, services)
     waiting = Waiting.of([page async for page in services.deliveries.all_waiting(run.key)])
-    facts = standing(run, overlong=is_overlong(run, now, hours))
+    facts = standing(run, overlong=is_overlong(run, services, hours))
     strands = await services.checkpoints.strands(run) if run.strands else []
     return [
         facts | delivered(await services.deliveries.read(run.key), waiting),
-        *(standing(strand, overlong=is_overlong(strand, now, hours)) for strand in strands),
+        *(standing(strand, overlong=is_overlong(strand, services, hours)) for strand in strands),
     ]
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from devtools.cli.connection import Data, with_services
+from devtools.cli.run_details import is_overlong
 from devtools.cli.terminal import results
 from shared.checkpoint import Checkpoint
 from shared.services import Services
@@ -16,11 +17,13 @@ from shared.services import Services
 
 @dataclass(slots=True)
 class StreamStatus:
-    """One stream over all users; `states` counts their latest runs, `delivered` records that are in the output."""
+    """One stream over all users; `states` counts their latest runs, `overlong` those that are open for too long,
+    `delivered` records that are in the output."""
 
     pipeline: str
     stream: str
     states: dict[str, int] = field(default_factory=dict)
+    overlong: int = 0
     pages: int = 0
     records: int = 0
     retries: int = 0
@@ -42,13 +45,14 @@ def status(data: Data = None, as_json: Annotated[bool, typer.Option("--json", he
 
     Example: headframe status --data ./data
     """
-    streams, users, parked = with_services(data, _read)
+    streams, users, parked = with_services(data, standing)
     if as_json:
         print(to_json(streams, users, parked))
         return
     table = Table("stream", "runs", "pages", "records", "retried", "delivered", "last change (UTC)", box=None)
     for each in streams:
         runs = ", ".join(f"{count} {state}" for state, count in sorted(each.states.items()))
+        runs += f" ({each.overlong} overlong)" if each.overlong else ""
         counts = [f"{count:,}" for count in (each.pages, each.records, each.retries, each.delivered)]
         table.add_row(f"{each.pipeline}/{each.stream}", runs, *counts, each.last_change)
     console = results()
@@ -61,8 +65,13 @@ def to_json(streams: list[StreamStatus], users: int, parked: int) -> str:
     return json.dumps(found, indent=2)
 
 
-async def _read(services: Services) -> tuple[list[StreamStatus], int, int]:
-    streams = by_stream(await services.checkpoints.all())
+async def standing(services: Services) -> tuple[list[StreamStatus], int, int]:
+    """Every stream, how many users there are, and how much is parked."""
+    checkpoints = await services.checkpoints.all()
+    streams = by_stream(checkpoints)
+    for each in checkpoints:
+        if is_overlong(each, services):
+            streams[each.key.pipeline, each.key.stream].overlong += 1
     for delivery in await services.deliveries.all():
         name = (delivery.key.pipeline, delivery.key.stream)
         if name in streams:

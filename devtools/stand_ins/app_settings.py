@@ -29,7 +29,7 @@ NAMED_BY_TRIGGERS = (
 def defaults() -> dict[str, str]:
     """Every setting of the app, so that nothing of a surrounding environment slips in; empty means absent."""
     fields = Settings.model_fields.values()
-    return {str(each.alias): "" if each.default is None else str(each.default) for each in fields}
+    return {each.alias: "" if each.default is None else str(each.default) for each in fields if each.alias}
 
 
 def for_local_file(storage: Ports, bus: Ports) -> dict[str, str]:

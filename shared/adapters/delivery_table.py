@@ -66,7 +66,8 @@ NOTHING = Progress()
 class Delivery:
     """Progress of every output, evidence of the last failure, and totals. `output` is the one in hand.
 
-    `pages` and `records` count what every output has; `objects` counts plans that were carried out.
+    `pages` and `records` count what every output has; `objects` counts plans that were carried out. `held_until` is
+    when delivery comes back for an output whose batch was not full.
     """
 
     key: StreamKey
@@ -74,6 +75,7 @@ class Delivery:
     attempt: int = 0
     failures: int = 0
     not_before: datetime | None = None
+    held_until: datetime | None = None
     last_error_kind: ErrorKind | None = None
     last_error: str = ""
     pages: int = 0
@@ -152,6 +154,10 @@ class Delivery:
 
     def postponed(self, until: datetime) -> "Delivery":
         return replace(self, attempt=self.attempt + 1, not_before=until)
+
+    def held(self, until: datetime) -> "Delivery":
+        """To be come back for, under a new attempt; what is tried before is not postponed."""
+        return replace(self, attempt=self.attempt + 1, held_until=until)
 
     def _with(self, outputs: Mapping[str, Progress]) -> "Delivery":
         changed = {**self.outputs, **outputs}
@@ -276,6 +282,7 @@ def _to_row(delivery: Delivery) -> Row:
         "attempt": delivery.attempt,
         "failures": delivery.failures,
         "not_before": delivery.not_before,
+        "held_until": delivery.held_until,
         "last_error_kind": str(delivery.last_error_kind or ""),
         "last_error": delivery.last_error,
         "pages": delivery.pages,
@@ -301,6 +308,7 @@ def _to_delivery(key: StreamKey, row: Row) -> Delivery:
         attempt=values["attempt"],
         failures=values["failures"],
         not_before=values.get("not_before"),
+        held_until=values.get("held_until"),
         last_error_kind=ErrorKind(kind) if kind else None,
         last_error=values["last_error"],
         pages=values["pages"],

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from shared.errors import MalformedResponse
 from shared.pipeline.json_path import found_at, is_same
+from shared.pipeline.numbers import SpeltNumber
 from shared.pipeline.spec import (
     Cursor,
     Custom,
@@ -45,12 +46,8 @@ def next_cursor(
             found = _as_link(_as_cursor(found_at(path, body), path))
         case NextQuery(next_query_path=path):
             found = _as_query(found_at(path, body), path)
-        case Cursor(cursor_header=str(name)):
-            found = _as_cursor(headers.get(name.lower()), name)
-        case Cursor(cursor_path=str(path)):
-            found = _as_cursor(found_at(path, body), path)
-        case Cursor(cursor_record_path=str(path)):
-            found = _as_cursor(found_at(path, records[-1]), path) if records else None
+        case Cursor() as spec:
+            found = _named(spec, stream, body, headers, records)
         case HeaderLink(next_url_header=str(name)):
             found = _as_link(_as_cursor(headers.get(name.lower(), "").strip(), name))
         case HeaderLink():
@@ -64,6 +61,41 @@ def next_cursor(
         case _:
             return None
     return _not_too_long(found)
+
+
+def _named(spec: Cursor, stream: Stream, body: Any, headers: Mapping[str, str], records: Sequence[Any]) -> str | None:
+    """The cursor that a response names; with its type, as JSON, where it is sent in JSON."""
+    place = spec.cursor_header or spec.cursor_path or spec.cursor_record_path or ""
+    if spec.cursor_header is not None:
+        value = headers.get(place.lower())
+    elif spec.cursor_path is not None:
+        value = found_at(place, body)
+    else:
+        value = found_at(place, records[-1]) if records else None
+    text = _as_cursor(value, place)
+    return typed_cursor(value, text) if text is not None and sends_types(stream) else text
+
+
+def sends_types(stream: Stream) -> bool:
+    """Whether the cursor is sent in a place where a number is something else than its text."""
+    in_body = isinstance(stream.paginator, Cursor) and stream.paginator.cursor_body_path is not None
+    return in_body and stream.form is None
+
+
+def typed_cursor(value: Any, text: str) -> str:
+    """JSON of a cursor; a number that a float can't hold is kept as its text."""
+    if isinstance(value, SpeltNumber):
+        value = float(value) if value.compared == repr(float(value)) else text
+    return json.dumps(value)
+
+
+def untyped(cursor: str) -> str | int | float:
+    """What a cursor of `typed_cursor` stands for; one that an earlier version stored is a text as it is."""
+    try:
+        value = json.loads(cursor)
+    except ValueError:
+        return cursor
+    return value if isinstance(value, str | int | float) and not isinstance(value, bool) else cursor
 
 
 def storable(value: Any, place: str) -> str | None:

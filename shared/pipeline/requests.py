@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from shared.errors import RequestRejected
 from shared.pipeline.extensions import extension, guarded, required
-from shared.pipeline.pagination import decoded_query
+from shared.pipeline.pagination import decoded_query, sends_types, untyped
 from shared.pipeline.spec import (
     Cursor,
     Custom,
@@ -46,7 +46,7 @@ class _Parts:
     body: dict[str, Any] | None
     is_form: bool
 
-    def put(self, param: str | None, path: str | None, value: str | int) -> None:
+    def put(self, param: str | None, path: str | None, value: str | int | float) -> None:
         """Into the body where there is a path, into the query otherwise."""
         if path is not None:
             self.put_into_body(path, value)
@@ -60,7 +60,7 @@ class _Parts:
     def put_into_query(self, name: str, value: str) -> None:
         self.url = _with_query(self.url, {name: value})
 
-    def put_into_body(self, path: str, value: str | int) -> None:
+    def put_into_body(self, path: str, value: str | int | float) -> None:
         """Under a dotted path in JSON, under the path as a name in a form; made where there is none."""
         self.body = {} if self.body is None else self.body
         *above, last = [path] if self.is_form else path.split(".")
@@ -189,7 +189,7 @@ def _put_cursor(parts: _Parts, stream: Stream, cursor: str | None) -> None:
         case Cursor(cursor_request_header=str(name)) if cursor is not None:
             parts.put_into_headers(name, cursor)
         case Cursor(cursor_param=param, cursor_body_path=path) if cursor is not None:
-            parts.put(param, path, cursor)
+            parts.put(param, path, untyped(cursor) if sends_types(stream) else cursor)
         case PageNumber(page_param=param, page_body_path=path, base_page=base):
             parts.put(param, path, base if cursor is None else int(cursor))
         case Offset(offset_param=param, offset_body_path=path, base_offset=base) as offset:

@@ -21,7 +21,7 @@ from shared.pipeline.extensions import PageSeen, extension, guarded
 from shared.pipeline.json_path import found_at, is_same
 from shared.pipeline.numbers import number
 from shared.pipeline.pagination import next_cursor, storable, whole_number
-from shared.pipeline.spec import BodyMatch, Custom, HeaderMatch, Offset, PageNumber, ResponseRule, Stream
+from shared.pipeline.spec import BodyMatch, Custom, HeaderMatch, Offset, PageNumber, ResponseRule, Stream, Wait
 from shared.pipeline.spec.reading import PATIENT
 from shared.pipeline.waits import asked_wait, capped, is_used_up, retry_after, seconds_or_date
 
@@ -45,6 +45,9 @@ FAILURES: dict[str, type[SourceError]] = {
     "malformed": MalformedResponse,
 }
 
+BACKOFF = Wait(header="backoff")
+"""Where a source asks for a wait behind a page, unless the file names another place."""
+
 Record = dict[str, Any]
 
 
@@ -61,13 +64,15 @@ class Response:
 class Page:
     """The records of one page, where the next one starts (None: nowhere), and the headers that came with it.
 
-    `total` is how many records the whole window holds, where the file says how to tell.
+    `total` is how many records the whole window holds, where the file says how to tell. `wait` is for how many seconds
+    the source wants to be left alone before the next page.
     """
 
     records: list[Record]
     cursor: str | None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     total: int | None = None
+    wait: float | None = None
 
 
 def succeeded(stream: Stream, response: Response, now: datetime, source_rules: Sequence[ResponseRule] = ()) -> Response:
@@ -94,27 +99,31 @@ def read_page(
     """
     body = _Body(response)
     rule = _fitting((*stream.responses, *source_rules), response, body)
-    match rule.means if rule else None:
-        case "page":
-            return _page(stream, cursor, response, body.parsed)
-        case "end_of_data":
-            return Page([], None)
+    if rule is not None and rule.means == "page":
+        return _page(stream, cursor, response, body.parsed, _wait_behind(rule.wait, response, body, now))
+    if rule is not None and rule.means == "end_of_data":
+        return Page([], None)
     if rule is not None:
         raise _as_told(rule, response, body, now)
     if not 200 <= response.status < 300:
         raise _failure(response, body, stream, now)
     if error := _error_inside(body.parsed, stream):
         raise _classified(response, error, now)
-    return _page(stream, cursor, response, body.parsed)
+    return _page(stream, cursor, response, body.parsed, _wait_behind(None, response, body, now))
 
 
-def _page(stream: Stream, cursor: str | None, response: Response, body: Any) -> Page:
+def _wait_behind(wait: Wait | None, response: Response, body: "_Body", now: datetime) -> float | None:
+    """For how long the source wants to be left alone behind a page: where the file says, or by the header `Backoff`."""
+    return asked_wait(wait or BACKOFF, response.headers, body.parsed if wait else None, now)
+
+
+def _page(stream: Stream, cursor: str | None, response: Response, body: Any, wait: float | None) -> Page:
     records = _records(body, stream)
     if isinstance(stream.paginator, Custom):
         page_cursor = _customised(stream.paginator, PageSeen(cursor, body, dict(response.headers), records))
     else:
         page_cursor = next_cursor(stream, cursor, body, response.headers, records)
-    return Page(records, page_cursor, response.headers, _total(stream, body))
+    return Page(records, page_cursor, response.headers, _total(stream, body), wait)
 
 
 def _customised(custom: Custom, page: PageSeen) -> str | None:

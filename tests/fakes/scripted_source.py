@@ -1,7 +1,7 @@
 """A Source that answers from a script: what an API would say to a request."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +18,7 @@ class Call:
     url: str
     credential: str
     body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -55,7 +56,7 @@ class ScriptedSource:
 
     async def fetch(self, user: str, request: PageRequest, attachment: Attachment) -> Response:
         credential = dict(attachment.headers).get("Authorization", "")
-        call = Call(user, request.url, credential, request.content)
+        call = Call(user, request.url, credential, request.content, request.headers)
         self.calls.append(call)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:

@@ -21,6 +21,7 @@ from tests.simulation.host import SLOTS
 from tests.simulation.simulation import Invariant, Simulation, Violation
 from tests.simulation.source import BIG, ODD, Shown
 from tests.simulation.token_invariants import TOKEN_INVARIANTS
+from tests.simulation.turn_invariants import TURN_INVARIANTS
 from tests.simulation.workload import BY_POSITION, depth_of, kind_of, settings_of
 
 Line = dict[str, object]
@@ -320,6 +321,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     no_secret_leaves,
     *CHAIN_INVARIANTS,
     *TOKEN_INVARIANTS,
+    *TURN_INVARIANTS,
 )
 
 

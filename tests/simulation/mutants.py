@@ -18,8 +18,9 @@ import processors.delivery
 import shared.adapters.delivery_table
 import shared.pipeline.pagination
 import shared.pipeline.responses
+from processors.batches import BatchLimits, limits_of
 from processors.dead_letters import Letter
-from processors.delivery import BatchLimits, next_plan
+from processors.delivery import next_plan
 from shared.adapters.admission_table import AdmissionTable
 from shared.adapters.checkpoint_table import CheckpointTable, CommittedPage
 from shared.adapters.delivery_table import Delivery, Plan, Progress
@@ -36,18 +37,14 @@ from tests.fakes.memory_tables import MemoryTable
 from tests.simulation import host
 from tests.simulation.broker import DEAD, Message
 from tests.simulation.chain_mistakes import CHAIN_MISTAKES
+from tests.simulation.climates import BROKER_FAILS, INDEX_IS_SLOW, SCHEDULER_IS_HELD_UP
 from tests.simulation.group_mistakes import GROUP_MISTAKES
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.slice_mistakes import SLICE_MISTAKES
 from tests.simulation.token_mistakes import TOKEN_MISTAKES
+from tests.simulation.turn_mistakes import TURN_MISTAKES
 from tests.simulation.weather import Climate
-from tests.simulation.workloads import (
-    BROKER_FAILS,
-    INDEX_IS_SLOW,
-    SCHEDULER_IS_HELD_UP,
-    simulation_among,
-    simulation_of,
-)
+from tests.simulation.workloads import simulation_among, simulation_of
 
 MOST_SEEDS = 1000
 
@@ -161,7 +158,7 @@ async def _planned_in_memory_only(delivery: Delivery, output: Output, deadline: 
     waiting = await services.deliveries.waiting(delivery.key)
     if not waiting:
         return delivery
-    limits = processors.delivery._limits(services, output)
+    limits = limits_of(output, services.settings)
     written = await services.deliveries.write(delivery)
     plan = next_plan(delivery.key, waiting, limits, output)
     return await processors.delivery._carry_out(written.planned(plan), services)
@@ -236,14 +233,14 @@ async def _closed_when_old(open_run: OpenRun, services: Services) -> str:
     return "closed"
 
 
-async def _judged_by_its_run(open_run: OpenRun, services: Services) -> str:
+async def _judged_by_its_run(open_run: OpenRun, services: Services) -> tuple[str, ...]:
     """A row that names another run than the checkpoint is thought to be left over."""
     try:
         checkpoint = await services.checkpoints.read(open_run.key)
         if checkpoint is not None and checkpoint.run != open_run.run:
-            return await _closed_when_old(open_run, services)
+            return (await _closed_when_old(open_run, services),)
     except StorageError:
-        return "failed"
+        return ("failed",)
     return await _LOOK_AT(open_run, services)
 
 
@@ -370,7 +367,10 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         BROKER_FAILS,
     ),
-    *(Mutant(*mistake) for mistake in (*SLICE_MISTAKES, *GROUP_MISTAKES, *CHAIN_MISTAKES, *TOKEN_MISTAKES)),
+    *(
+        Mutant(*mistake)
+        for mistake in (*SLICE_MISTAKES, *GROUP_MISTAKES, *CHAIN_MISTAKES, *TOKEN_MISTAKES, *TURN_MISTAKES)
+    ),
 )
 
 

@@ -221,6 +221,8 @@ class SimulatedApi:
             for position, identity, version in page
         ]
         headers = {"link": f'<{more["link"]}>; rel="next"'} if "link" in more else {}
+        if self.work.pausing and self.rng.random() < self.work.pausing:
+            headers["backoff"] = "40"
         return answer({"data": data, **more}, **headers)
 
     def _change(self, key: StreamKey, rows: list[tuple[int, int, int]], behind: int) -> None:

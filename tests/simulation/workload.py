@@ -28,6 +28,8 @@ BY_POSITION = frozenset({"cursor", "json_link", "header_link", "next_query", "cu
 PIPELINE = """
 pipeline: {name}
 priority: {name}
+schedule: "0 0 0 1 1 *"
+{pacing}
 source:
   base_url: https://api.example.com/v1/{name}
   auth: {auth}
@@ -79,7 +81,8 @@ class Workload:
     Chances of the API: `moving`, that fetching a page updates a record that lies before the cursor, which then stands
     at the end once more; `deleting`, that it deletes one; `trouble`, that it answers with one of the failures of
     troubles.py; `ragged`, that a page has fewer records than asked for, perhaps none; `away`, that the next link leads
-    to another host; `expiring`, that it does not know its own cursor any more.
+    to another host; `expiring`, that it does not know its own cursor any more; `pausing`, that it asks for
+    a pause behind a page.
 
     `written` records are written, anew or for the first time, before each run but the first; `incremental` runs ask
     for what has changed since the last one; of streams that come `newest_first` the others stop at what they have seen.
@@ -90,6 +93,8 @@ class Workload:
     Below each stream there are `chained` others, each fed by the one before it in the mode `chained_mode`: of every
     record they have `branches`.
 
+    `pacing` is what the pipeline says of `stagger` and `off_peak`.
+
     `auth` is one of AUTHS. Where it is OAuth2, access tokens live for `token_life` seconds, and refresh tokens rotate.
     `token_trouble` is the chance that the token endpoint answers with one of the failures of troubles.py, `early` that
     the API has ended a token before its time when it is used.
@@ -99,7 +104,8 @@ class Workload:
 
     Chances of the broker: `duplicate`, `lost`, `expired` and `late` (see broker.py). `skew` is the largest error of a
     process's clock in seconds; `events` are what happens meanwhile (see events.py); `large_pages` puts every page into
-    a blob; a process remembers at most `cache_entries` keys; `second` gives the pipelines a second output. `settings`
+    a blob; a process remembers at most `cache_entries` keys; `second` gives the pipelines a second output, which waits
+    longer for its batches if it is `patient`. `settings`
     are app settings.
     """
 
@@ -117,6 +123,7 @@ class Workload:
     ragged: float = 0.0
     away: float = 0.0
     expiring: float = 0.0
+    pausing: float = 0.0
     written: int = 0
     incremental: bool = False
     newest_first: bool = False
@@ -127,6 +134,7 @@ class Workload:
     chained: int = 0
     chained_mode: str = "processing_mode: sequential"
     branches: int = 2
+    pacing: str = ""
     auth: str = "bearer"
     token_life: float = 3.0
     token_trouble: float = 0.0
@@ -145,6 +153,7 @@ class Workload:
     primary_key: bool = True
     cache_entries: int = MOST_ENTRIES
     second: bool = False
+    patient: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -200,9 +209,10 @@ def as_written(value: Any) -> str:
 
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
-    outputs = SECOND if workload.second else ""
+    second = SECOND.replace("batch_records: 4", "batch_seconds: 900") if workload.patient else SECOND
+    outputs = second if workload.second else ""
     chain = workload.chained, workload.chained_mode
-    said = workload.kinds, _options(workload), workload.auth, outputs, chain
+    said = workload.kinds, _options(workload), workload.auth, outputs, workload.pacing, chain
     return {name: _pipeline(name, *said) for name in workload.priorities}
 
 
@@ -220,9 +230,9 @@ def _options(workload: Workload) -> str:
 
 @cache
 def _pipeline(
-    name: str, kinds: tuple[str, ...], options: str, auth: str, outputs: str, chain: tuple[int, str]
+    name: str, kinds: tuple[str, ...], options: str, auth: str, outputs: str, pacing: str, chain: tuple[int, str]
 ) -> Pipeline:
-    text = PIPELINE.format(name=name, auth=AUTHS[auth])
+    text = PIPELINE.format(name=name, auth=AUTHS[auth], pacing=pacing)
     for kind in kinds:
         text += STREAM.format(kind=kind, paginator=PAGINATORS[kind]) + options
         for depth in range(1, chain[0] + 1):

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 
+from tests.simulation.climates import CLIMATES
 from tests.simulation.events import EVENTS
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.simulation import Simulation
@@ -16,6 +17,13 @@ PAIRS = (("DELIVERY_RECORDS", "3"),)
 
 SEVERAL = (("PAGES_PER_MESSAGE", "3"),)
 """Pages that are mined and committed together."""
+ON_TIME = (("SCHEDULES", "cron"),)
+"""Turns and hours are kept to."""
+
+STAGGER = "stagger: 30m"
+HOURS = 'off_peak: { from: "13:00", until: "13:20", time_zone: Europe/Berlin }'
+"""From the beginning on for nearly twenty minutes, and so every day."""
+HOURS_IN_TURN = "stagger: 10m\n" + HOURS
 
 WINDOWS = "{ type: fixed, size: 4h }"
 SESSIONS = "{ type: session, gap: 150m }"
@@ -187,6 +195,16 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("emit new, moving", users=1, records=6, runs=2, moving=0.5, emit="new"),
     Workload("little memory", users=3, records=7, runs=2, cache_entries=3, settings=EAGER),
     Workload("trouble at the source", trouble=0.3),
+    Workload("pauses behind pages", users=3, records=9, pausing=0.5),
+    Workload(
+        "pauses behind pages, windows side by side",
+        records=9,
+        pausing=0.5,
+        incremental=True,
+        windows=WINDOWS,
+        parallel=IN_WINDOWS,
+        processes=3,
+    ),
     Workload("ragged pages", ragged=0.4, records=6),
     Workload("every kind of pagination", users=1, kinds=tuple(PAGINATORS)),
     Workload("next link in the body", kinds=("json_link",)),
@@ -219,6 +237,9 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("large pages", large_pages=True, settings=EAGER),
     Workload("two outputs", records=7, second=True),
     Workload("two outputs, eager delivery", records=7, runs=3, emit="all", second=True, settings=EAGER, processes=3),
+    Workload(
+        "two outputs, one patient", records=9, second=True, patient=True, settings=EAGER, trouble=0.2, processes=3
+    ),
     Workload("duplicates from the broker", duplicate=0.2),
     Workload("messages lost", lost=0.1, users=1),
     Workload("most messages lost", lost=0.7, users=1, records=3, processes=1),
@@ -226,6 +247,24 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("runs close together", users=1, records=3, runs=5, emit="all", processes=3),
     Workload("messages expire", users=2, records=3, expired=0.15, priorities=("high", "normal", "low")),
     Workload("messages hours late", late=0.1, users=1),
+    Workload("in turn", users=4, pacing=STAGGER, settings=ON_TIME),
+    Workload("in turn, run after run", users=3, runs=3, pacing=STAGGER, settings=ON_TIME, processes=3),
+    Workload("in turn, messages lost", users=3, pacing=STAGGER, settings=ON_TIME, lost=0.2, duplicate=0.2),
+    Workload("in turn, cancelled", users=3, pacing=STAGGER, settings=ON_TIME, events=("runs are cancelled",)),
+    Workload("off peak", users=3, records=9, trouble=0.3, pacing=HOURS, settings=ON_TIME),
+    Workload("off peak in turn", users=4, records=9, trouble=0.2, pacing=HOURS_IN_TURN, settings=ON_TIME, lost=0.1),
+    Workload(
+        "off peak, windows side by side",
+        records=9,
+        incremental=True,
+        windows=WINDOWS,
+        parallel=IN_WINDOWS,
+        trouble=0.2,
+        pacing=HOURS_IN_TURN,
+        settings=ON_TIME,
+        processes=3,
+    ),
+    Workload("no reconciler, in turn", reconciler=False, users=3, pacing=STAGGER, settings=ON_TIME),
     Workload("no reconciler", reconciler=False, users=1, processes=3),
     Workload("no reconciler, trouble", reconciler=False, users=1, trouble=0.3),
     Workload("no reconciler, eager delivery", reconciler=False, users=1, settings=EAGER),
@@ -237,31 +276,6 @@ CROWDS: tuple[Workload, ...] = (
     Workload("twenty users of all kinds", users=20, records=3, kinds=("cursor", "offset"), trouble=0.1, processes=4),
 )
 """These take their time, so they come less often."""
-
-BROKER_FAILS = Climate(refuse=0.7, lose_answer=0.3, since=0.5, until=1200, ports=("broker",))
-SCHEDULER_IS_HELD_UP = Climate(stall=0.3, until=1200, ports=("openruns", "schedules", "users"))
-FIRST_OUTPUT_FAILS = Climate(refuse=1.0, since=0.5, until=2400, ports=("output",))
-SECOND_OUTPUT_FAILS = Climate(refuse=1.0, since=0.5, until=2400, ports=("second",))
-INDEX_IS_SLOW = Climate(stall=0.4, until=400, ports=("openruns", "schedules"))
-CLIMATES: tuple[Climate, ...] = (
-    Climate(until=0),
-    Climate(kill=0.02),
-    Climate(stall=0.03),
-    Climate(refuse=0.03, lose_answer=0.03),
-    Climate(late=0.05),
-    Climate(kill=0.01, stall=0.01, refuse=0.01, lose_answer=0.01, late=0.01),
-    Climate(kill_all=0.005, stall=0.02),
-    Climate(refuse=0.4, kill=0.01, since=0.5, until=300),
-    Climate(refuse=1.0, since=0.5, until=2400, ports=("output", "pages")),
-    SECOND_OUTPUT_FAILS,
-    FIRST_OUTPUT_FAILS,
-    BROKER_FAILS,
-    Climate(refuse=0.5, kill=0.1, since=0.5, until=600, ports=("output", "broker")),
-    Climate(refuse=0.9, since=0.5, until=1200, ports=("source",)),
-    Climate(lose_answer=0.5, kill=0.1, since=0.5, until=200, ports=("streams", "host")),
-    Climate(late=0.4, kill=0.05, until=1200, ports=("openruns", "schedules")),
-    SCHEDULER_IS_HELD_UP,
-)
 
 MIXED = 3
 """One seed of so many draws a workload and a climate of its own."""

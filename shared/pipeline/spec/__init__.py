@@ -19,6 +19,7 @@ from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, QueryValue, Spec
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
+from shared.pipeline.spec.off_peak import OffPeak
 from shared.pipeline.spec.outputs import (
     DEFAULT_OUTPUTS,
     JsonLines,
@@ -76,6 +77,7 @@ __all__ = [
     "OAuth2ClientCredentials",
     "OAuth2RefreshToken",
     "Objects",
+    "OffPeak",
     "Offset",
     "Output",
     "PageNumber",

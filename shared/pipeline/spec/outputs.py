@@ -39,12 +39,14 @@ class Objects(Spec):
     """What outputs that write objects have in common.
 
     `to` is a place (absent: the setting OUTPUT). `partition_by` makes the folders below pipeline and stream, in this
-    order. `batch_records` and `batch_bytes` bound an object (absent: DELIVERY_RECORDS and DELIVERY_BYTES).
+    order. `batch_records` and `batch_bytes` bound an object, and so much, or `batch_seconds` since the first record,
+    starts its delivery (absent: DELIVERY_RECORDS, DELIVERY_BYTES and DELIVERY_SECONDS).
     """
 
     partition_by: tuple[Partition, ...] = ("date",)
     batch_records: int | None = Field(None, ge=1, strict=True)
     batch_bytes: int | None = Field(None, ge=1, strict=True)
+    batch_seconds: float | None = Field(None, ge=0, strict=True)
     to: Place | None = None
 
     @model_validator(mode="after")
@@ -79,6 +81,7 @@ class Parquet(Objects):
 class ServiceBusMessages(Spec):
     """Messages to a queue or a topic of the app's own namespace, each of at most `batch` records as JSON Lines.
 
+    `batch_seconds` is how long a record waits (absent: DELIVERY_SECONDS).
     A body over `compress_above` bytes is compressed with gzip (absent: only one that would not fit otherwise).
     """
 
@@ -86,6 +89,7 @@ class ServiceBusMessages(Spec):
     queue: EntityName | None = None
     topic: EntityName | None = None
     batch: int = Field(100, ge=1, strict=True)
+    batch_seconds: float | None = Field(None, ge=0, strict=True)
     compress_above: int | None = Field(None, ge=1, strict=True)
 
     @model_validator(mode="after")

@@ -1,11 +1,13 @@
 """One pipeline file."""
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from shared.messages import Priority
-from shared.pipeline.spec.fields import PLACEHOLDER, Name, Schedule, Spec
+from shared.pipeline.spec.fields import PLACEHOLDER, Duration, Name, Schedule, Spec
+from shared.pipeline.spec.off_peak import OffPeak
 from shared.pipeline.spec.outputs import Output, outputs_differ
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
@@ -46,8 +48,20 @@ class Pipeline(Spec):
     source: Source
     streams: Streams
     schedule: Schedule = "0 0 * * * *"
+    stagger: Duration = timedelta(0)
+    off_peak: OffPeak | None = None
     priority: Priority = Priority.NORMAL
     outputs: Annotated[tuple[Output, ...], AfterValidator(outputs_differ)] = ()
+
+    @model_validator(mode="after")
+    def _everybody_has_a_turn_in_the_hours(self) -> Self:
+        for stream in self.streams:
+            hours = self.off_peak_of(stream)
+            if hours is not None and self.stagger_of(stream) > hours.length:
+                raise ValueError(
+                    f"found a stagger that is longer than off_peak in {stream.name}, allowed: a shorter one"
+                )
+        return self
 
     def stream(self, name: str) -> Stream | None:
         return next((stream for stream in self.streams if stream.name == name), None)
@@ -55,6 +69,18 @@ class Pipeline(Spec):
     def children(self, name: str) -> tuple[Stream, ...]:
         """The streams that are fed by this one."""
         return tuple(stream for stream in self.streams if stream.parent is not None and stream.parent.stream == name)
+
+    def schedule_of(self, stream: Stream) -> str:
+        """The NCRONTAB that starts the runs of this stream."""
+        return stream.schedule or self.schedule
+
+    def stagger_of(self, stream: Stream) -> timedelta:
+        """Over how long the users of this stream are spread, from the moment at which they are due."""
+        return self.stagger if stream.stagger is None else stream.stagger
+
+    def off_peak_of(self, stream: Stream) -> OffPeak | None:
+        """When pages of this stream may be fetched; None: always."""
+        return stream.off_peak or self.off_peak
 
     @property
     def credentials(self) -> frozenset[str]:

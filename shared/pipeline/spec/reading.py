@@ -19,7 +19,10 @@ Meaning = Literal[
     "malformed",
 ]
 PATIENT = frozenset({"rate_limited", "temporary"})
-"""Meanings for which a source may ask for a wait."""
+"""Meanings for which a source says with the usual headers how long to wait before the same page is asked for again."""
+
+WAITING = PATIENT | {"page"}
+"""Meanings for which a file may say where the source asks for a wait; behind a page, before the next one."""
 
 
 def _is_regex(value: str) -> str:
@@ -102,6 +105,6 @@ class ResponseRule(Spec):
     def _fits_something_and_waits_for_a_reason(self) -> Self:
         if not (self.status or self.header or self.body):
             raise ValueError("found a rule for nothing, allowed: with status, header or body")
-        if self.wait is not None and self.means not in PATIENT:
-            raise ValueError(f"found wait with {self.means}, allowed: with {' or '.join(sorted(PATIENT))}")
+        if self.wait is not None and self.means not in WAITING:
+            raise ValueError(f"found wait with {self.means}, allowed: with {' or '.join(sorted(WAITING))}")
         return self

@@ -8,9 +8,20 @@ from shared.pipeline.marks import is_time
 from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.field_path import FieldPath
-from shared.pipeline.spec.fields import PLACEHOLDER, JsonObject, JsonPath, Name, QueryValue, Spec, Template
+from shared.pipeline.spec.fields import (
+    PLACEHOLDER,
+    Duration,
+    JsonObject,
+    JsonPath,
+    Name,
+    QueryValue,
+    Schedule,
+    Spec,
+    Template,
+)
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
+from shared.pipeline.spec.off_peak import OffPeak
 from shared.pipeline.spec.paginators import Offset, PageNumber, Paginator
 from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.parent import Parent
@@ -19,8 +30,8 @@ from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.transforms import Transform
 from shared.pipeline.spec.windows import SessionWindows, Windows
 
-NOT_WITH_PARENT = ("incremental", "windows", "parallel", "stop_when")
-"""What tells slices apart in another way, or knows one watermark for all of them."""
+NOT_WITH_PARENT = ("incremental", "windows", "parallel", "stop_when", "schedule", "stagger")
+"""What tells slices apart in another way, knows one watermark for all of them, or says when a run begins."""
 
 BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_body_path")
 
@@ -28,6 +39,8 @@ BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_b
 class Stream(Spec):
     """One endpoint of the source.
 
+    `schedule` says when its runs start, `stagger` over how long the users are spread, `off_peak` when the source may be
+    asked (none: as the pipeline says).
     `records` finds the lists of records in the body (none: the body itself is the list). `primary_key` makes
     records comparable, within a run and with what the user already has; `emit` says which of them are kept:
     `changed` (new, or with other content than last time), `new` (key never seen), `all` (everything once a run).
@@ -37,6 +50,9 @@ class Stream(Spec):
     """
 
     name: Name
+    schedule: Schedule | None = None
+    stagger: Duration | None = None
+    off_peak: OffPeak | None = None
     path: Template = ""
     query: dict[str, QueryValue] = Field(default={})
     headers: dict[str, Template] = Field(default={})

@@ -1,5 +1,6 @@
 """Runs that go on where the last one ended, runs of a range, and runs that stop at what is known."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -54,6 +55,34 @@ async def mined(posts: Posts, options: str = SINCE) -> World:
     await world.add_user()
     await run(world)
     return world
+
+
+VALIDATED = """incremental: { cursor_header: ETag, format: opaque, start_header: If-None-Match }
+    responses:
+      - { status: 304, means: end_of_data }"""
+
+
+async def test_a_run_that_is_told_that_nothing_has_changed_is_done_and_keeps_its_mark():
+    """The third run is asked with the mark of the first, and brings what has changed by then."""
+    posts = Posts(2)
+    tag = '"v1"'
+
+    def respond(call: Call) -> Response:
+        if call.headers.get("If-None-Match") == tag:
+            return Response(304, {}, b"")
+        return replace(posts(call), headers={"etag": tag})
+
+    world = World(respond, PIPELINE.format(options=VALIDATED))
+    await world.add_user()
+    await run(world)
+    await run(world)
+    unchanged = await world.checkpoint()
+    assert (unchanged.state, unchanged.records, unchanged.watermark) == (RunState.DONE, 0, '"v1"')
+    posts.write(1)
+    tag = '"v2"'
+    await run(world)
+    assert (await world.checkpoint()).watermark == '"v2"'
+    assert world.ids() == [1, 2, 1]
 
 
 async def run(world: World, extent: Extent | None = None) -> list[Call]:

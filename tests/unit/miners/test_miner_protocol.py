@@ -8,6 +8,7 @@ import pytest
 
 from miners.committing import delivery_due
 from miners.miner import HELD_BACK, SOON, mine
+from processors.batches import BatchLimits
 from processors.dead_letters import Letter
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import Conflict, StorageUnavailable
@@ -15,7 +16,6 @@ from shared.messages import Priority, StreamKey
 from shared.pipeline.loop_guard import LoopGuard
 from shared.pipeline.responses import Response
 from shared.runs import postpone
-from shared.settings import Settings
 from tests.fakes.memory_broker import Delivered
 from tests.fakes.scripted_source import Call, answer, pages_of
 from tests.fakes.world import KEY, PIPELINE, START, World
@@ -286,16 +286,14 @@ async def test_a_page_larger_than_any_row_is_committed(world: World):
 
 # When delivery is woken -------------------------------------------------------------------------------------------
 
-SETTINGS = Settings.read(
-    {"SERVICE_BUS": "x", "STORAGE": "x", "DELIVERY_RECORDS": "100", "DELIVERY_BYTES": "1000", "DELIVERY_SECONDS": "60"}
-)
+LIMITS = BatchLimits(records=100, bytes=1000, seconds=60)
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BEGUN = Checkpoint.begin(KEY, "run1", NOW, Priority.NORMAL, "run1")
 
 
 def due(before: Checkpoint, now: datetime = NOW, cursor: str | None = "c", **changes: Any) -> datetime | None:
     facts = {"records": 10, "duplicates": 0, "size": 100, "indexed": True, **changes}
-    return delivery_due(before, before.committed(now, cursor, LoopGuard(), **facts), SETTINGS, now)
+    return delivery_due(before, before.committed(now, cursor, LoopGuard(), **facts), LIMITS, now)
 
 
 def test_the_first_staged_page_asks_for_a_delivery_in_time():

@@ -81,6 +81,27 @@ async def test_a_run_that_waits_for_its_time_is_left_alone():
     assert (await world.reconcile()).facts == {"woken": 1}
 
 
+async def test_runs_that_are_open_for_too_long_are_counted_and_warned_of():
+    """Whether they move or not; a parked one waits for somebody, who sees it elsewhere."""
+    world = await started(users=("ann", "ben", "cid"))
+    await park(await world.checkpoint(KEY), "temporary", None, "why", world.services)
+    world.later(hours=23)
+    assert not (await world.reconcile()).is_warning
+    world.later(hours=2)
+    await world.mine_page()
+    outcome = await world.reconcile()
+    assert outcome.facts["overlong"] == 2
+    assert outcome.is_warning
+
+
+async def test_what_is_too_long_is_a_setting():
+    world = World(pages_of(RECORDS), settings={"OVERLONG_HOURS": "0.5"})
+    await world.add_user()
+    await world.schedule()
+    world.later(minutes=31)
+    assert (await world.reconcile()).facts["overlong"] == 1
+
+
 async def test_a_lost_delivery_is_woken_again():
     """The run is done, its last message was lost."""
     world = await mined(await started())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miners.scheduler import CURED_BY_TIME, PORTION, TIME_BOX, due_tick, run_id, schedule, start_run
+from miners.scheduler import CURED_BY_TIME, PORTION, TIME_BOX, due_tick, run_id, schedule, start_run, tick_of
 from shared.adapters.schedule_table import Schedule
 from shared.adapters.service_bus import Outgoing
 from shared.checkpoint import Checkpoint, RunState
@@ -77,6 +77,12 @@ def test_run_ids_sort_by_time_and_differ_by_user():
     assert ids[0].startswith("20261122T120000Z-")
 
 
+@given(st.timedeltas(-timedelta(days=7000), timedelta(days=7000)), st.text(min_size=1))
+def test_a_run_s_id_tells_the_moment_it_was_due(away: timedelta, user: str):
+    tick = (NOON + away).replace(microsecond=0)
+    assert tick_of(run_id(tick, StreamKey("social", "posts", user))) == tick
+
+
 async def world_of(users: int, pipeline: str = PIPELINE, **settings: str) -> World:
     world = World(pages_of(RECORDS), pipeline, settings)
     for number in range(users):
@@ -130,6 +136,19 @@ async def test_every_stream_is_started():
     assert {(each.key.stream, each.key.user) for each in await checkpoints(world)} == {
         (stream, name_of(number)) for stream in ("posts", "likes") for number in range(2)
     }
+
+
+async def test_a_stream_with_a_schedule_of_its_own_keeps_to_it():
+    second = PIPELINE[PIPELINE.index("  - name") :].replace("posts", "likes")
+    world = await world_of(1, PIPELINE + second.lstrip("\n") + '    schedule: "0 30 * * * *"\n')
+    await world.schedule()
+    await world.run()
+    before = {each.key.stream: each.run for each in await checkpoints(world)}
+    world.later(minutes=35)
+    await world.schedule()
+    after = {each.key.stream: each.run for each in await checkpoints(world)}
+    assert after["likes"] > before["likes"]
+    assert after["posts"] == before["posts"]
 
 
 async def test_users_who_can_not_be_mined_are_skipped():

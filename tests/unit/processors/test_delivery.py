@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from processors.batches import BatchLimits
 from processors.dead_letters import Letter
-from processors.delivery import BatchLimits, deliver, deliver_stream, next_plan
+from processors.delivery import deliver, deliver_stream, next_plan
 from shared.adapters.checkpoint_table import LARGEST_ROW, CommittedPage
 from shared.adapters.delivery_table import MAX_PAGES
 from shared.checkpoint import RunState
@@ -16,7 +17,7 @@ from tests.fakes.scripted_source import Call, answer, pages_of
 from tests.fakes.world import KEY, World
 
 DAY = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
-ROOMY = BatchLimits(records=1000, bytes=1_000_000)
+ROOMY = BatchLimits(records=1000, bytes=1_000_000, seconds=60)
 RECORDS: list[dict[str, object]] = [{"id": number} for number in range(10)]
 IDS = list(range(10))
 
@@ -44,7 +45,7 @@ async def world() -> World:
 class TestPlans:
     def test_a_plan_is_the_longest_run_of_pages_from_the_front_that_fits(self):
         waiting = [page(seq) for seq in range(5)]
-        plan = next_plan(KEY, waiting, BatchLimits(records=35, bytes=1_000_000))
+        plan = next_plan(KEY, waiting, BatchLimits(records=35, bytes=1_000_000, seconds=60))
         assert (plan.pages, plan.records) == (3, 30)
         assert (plan.first, plan.last) == (waiting[0].row_key, waiting[2].row_key)
         assert plan.name == "social/posts/date=2026-11-22/run1-all-000000-000002.jsonl"
@@ -53,10 +54,10 @@ class TestPlans:
         ("limits", "pages"),
         [
             (ROOMY, 5),
-            (BatchLimits(records=50, bytes=1_000_000), 5),
-            (BatchLimits(records=49, bytes=1_000_000), 4),
-            (BatchLimits(records=1000, bytes=2000), 2),
-            (BatchLimits(records=1, bytes=1), 1),
+            (BatchLimits(records=50, bytes=1_000_000, seconds=60), 5),
+            (BatchLimits(records=49, bytes=1_000_000, seconds=60), 4),
+            (BatchLimits(records=1000, bytes=2000, seconds=60), 2),
+            (BatchLimits(records=1, bytes=1, seconds=60), 1),
         ],
     )
     def test_both_limits_count(self, limits: BatchLimits, pages: int):

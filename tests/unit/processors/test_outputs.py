@@ -145,6 +145,7 @@ async def test_pages_that_only_an_output_without_a_future_lacked_are_forgotten(w
 async def test_an_output_that_is_far_ahead_waits_for_the_others(world: World, monkeypatch: pytest.MonkeyPatch):
     """One property of a row has room for so many slices; nothing is lost by waiting."""
     monkeypatch.setattr("processors.delivery.MOST_AHEAD", 1)
+    with_outputs(world, TWO.replace("{ type: json_lines }", "{ type: json_lines, batch_records: 4 }"))
     world.places[SECOND].away = True
     await mined(world, pages=2)
     await deliver_stream((await world.checkpoint()).delivery_wake_up(), world.services)

@@ -153,6 +153,12 @@ async def test_an_invocation_is_one_line_with_fixed_keys(caplog: pytest.LogCaptu
     assert len(caplog.messages) == 1
 
 
+async def test_what_somebody_should_look_at_is_a_warning(caplog: pytest.LogCaptureFixture):
+    async with invocation("reconcile") as log:
+        log.outcome = Outcome("reconciled", overlong=2).as_warning()
+    assert [(each.levelno, json.loads(each.message)["overlong"]) for each in caplog.records] == [(logging.WARNING, 2)]
+
+
 async def test_a_failed_invocation_is_logged_and_goes_on_to_the_host(caplog: pytest.LogCaptureFixture):
     with pytest.raises(ZeroDivisionError):
         async with invocation("mine"):

@@ -9,6 +9,7 @@ from devtools.cli import connection
 from devtools.cli.app import app
 from devtools.cli.run_details import mark
 from devtools.cli.runs import BY_HAND, MOST_TRIES, Wanted, cancel_one, facts_of, resume_all, rows
+from devtools.cli.status import standing
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import BadInput, Conflict, ErrorKind
 from shared.messages import StreamKey
@@ -101,6 +102,9 @@ async def test_a_run_that_is_open_for_too_long_is_marked(world: World):
     world.later(minutes=2)
     assert [row["overlong"] for row in await rows(Wanted(), 24, world.services)] == [True, False]
     assert [row["overlong"] for row in await rows(Wanted(), 25, world.services)] == [False, False]
+    assert [row["overlong"] for row in await rows(Wanted(), None, world.services)] == [True, False]
+    streams, _, _ = await standing(world.services)
+    assert [(each.stream, each.overlong) for each in streams] == [("posts", 1)]
 
 
 async def test_a_run_is_shown_with_the_evidence_of_its_failure_and_without_its_cursor(world: World):

@@ -94,7 +94,7 @@ def test_every_option_can_be_set():
         # what is there, and should not be
         (
             GOOD + "strems: []\n",
-            "12: strems: found an unknown key, allowed: outputs, pipeline, priority, schedule, source, ",
+            "12: strems: found an unknown key, allowed: off_peak, outputs, pipeline, priority, sche",
         ),
         (GOOD + "    emits: all\n", "12: streams[0].emits: found an unknown key, allowed: deleted, emit, error_path, "),
         (

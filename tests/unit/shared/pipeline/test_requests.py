@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import RequestRejected
 from shared.pipeline.requests import PageRequest, origin_of, page_request
+from shared.pipeline.responses import Response, read_page
 from shared.pipeline.spec import Pipeline
 
 MakePipeline = Callable[..., Pipeline]
@@ -21,6 +23,7 @@ LINK = {"type": "json_link", "next_url_path": "next"}
 CURSOR = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
 PAGE = {"type": "page_number"}
 OFFSET = {"type": "offset"}
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def asked(pipeline: Pipeline, cursor: str | None = None, scopes: object = SCOPES) -> PageRequest:
@@ -264,7 +267,10 @@ AFTER_HEADER = {"type": "cursor", "cursor_path": "next", "cursor_request_header"
     ("paginator", "cursor", "url", "body"),
     [
         (AFTER_BODY, None, "", {"x": 1}),
-        (AFTER_BODY, "a==", "", {"x": 1, "page": {"after": "a=="}}),
+        (AFTER_BODY, '"a=="', "", {"x": 1, "page": {"after": "a=="}}),
+        (AFTER_BODY, '"7"', "", {"x": 1, "page": {"after": "7"}}),
+        (AFTER_BODY, "7", "", {"x": 1, "page": {"after": 7}}),
+        (AFTER_BODY, "1.5", "", {"x": 1, "page": {"after": 1.5}}),
         ({"type": "page_number", "page_body_path": "page"}, None, "", {"x": 1, "page": 1}),
         ({"type": "page_number", "page_body_path": "page"}, "7", "", {"x": 1, "page": 7}),
         ({"type": "offset", "offset_body_path": "from"}, "20", "", {"x": 1, "from": 20}),
@@ -294,7 +300,7 @@ def test_a_place_may_be_told_in_the_body(
 
 @given(cursor=st.text(min_size=1))
 def test_any_cursor_arrives_in_a_body_as_it_is(make_pipeline: MakePipeline, cursor: str):
-    request = asked(make_pipeline(AFTER_BODY, method="post"), cursor)
+    request = asked(make_pipeline(AFTER_BODY, method="post"), json.dumps(cursor))
     assert json.loads(request.content or b"") == {"page": {"after": cursor}}
     form = asked(make_pipeline(AFTER_BODY, method="post", form={"x": 1}), cursor)
     assert parse_qs((form.content or b"").decode(), keep_blank_values=True) == {"x": ["1"], "page.after": [cursor]}
@@ -312,3 +318,35 @@ def test_parameters_of_the_response_take_the_place_of_those_of_the_file(make_pip
     pipeline = make_pipeline({"type": "next_query", "next_query_path": "next"}, query={"list": "all", "from": "A"})
     assert asked(pipeline).url == "https://api.example.com/v1?list=all&from=A"
     assert asked(pipeline, '{"from":"B&C","n":"2"}').url == "https://api.example.com/v1?list=all&from=B%26C&n=2"
+
+
+@pytest.mark.parametrize("stored", ["a==", "true", "null", "[1]", '{"a"'])
+def test_a_cursor_that_an_earlier_version_stored_as_its_text_is_sent_as_one(make_pipeline: MakePipeline, stored: str):
+    request = asked(make_pipeline(AFTER_BODY, method="post"), stored)
+    assert json.loads(request.content or b"") == {"page": {"after": stored}}
+
+
+@given(cursor=st.text(min_size=1) | st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_a_cursor_comes_back_in_json_with_the_type_that_it_had(make_pipeline: MakePipeline, cursor: str | float):
+    pipeline = make_pipeline(AFTER_BODY, method="post", records="data")
+    body = json.dumps({"data": [], "next": cursor}).encode()
+    page = read_page(pipeline.streams[0], None, Response(200, {}, body), NOW)
+    assert page.cursor is not None
+    sent = json.loads(asked(pipeline, page.cursor).content or b"")["page"]["after"]
+    assert (sent, type(sent)) == (cursor, type(cursor))
+
+
+@pytest.mark.parametrize(
+    ("found", "sent"),
+    [
+        (b"1.10", 1.1),
+        (b"1e2", 100.0),
+        (b"0.1000000000000000055511151231257827", "0.1000000000000000055511151231257827"),
+    ],
+)
+def test_a_fraction_comes_back_as_a_number_where_one_can_hold_it(
+    make_pipeline: MakePipeline, found: bytes, sent: object
+):
+    pipeline = make_pipeline(AFTER_BODY, method="post", records="data")
+    page = read_page(pipeline.streams[0], None, Response(200, {}, b'{"data": [], "next": %s}' % found), NOW)
+    assert json.loads(asked(pipeline, page.cursor).content or b"") == {"page": {"after": sent}}

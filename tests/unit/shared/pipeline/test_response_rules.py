@@ -180,3 +180,33 @@ def test_any_response_is_read_under_any_rule(make_stream: MakeStream, status: in
         read_page(stream, None, Response(status, {"x": said, "x-app-usage": said}, body), NOW)
     except SourceError as error:
         assert error.retry_after is None or 0 < error.retry_after <= MAX_WAIT  # noqa: PT017 - both ways are right
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({}, None),
+        ({"backoff": "30"}, 30),
+        ({"backoff": "0"}, None),
+        ({"backoff": "-5"}, None),
+        ({"backoff": "soon"}, None),
+        ({"backoff": "1e9"}, MAX_WAIT),
+        ({"retry-after": "30", "x-ratelimit-reset": "1900000000"}, None),
+    ],
+)
+def test_behind_a_page_a_source_may_ask_for_a_wait(
+    make_stream: MakeStream, headers: dict[str, str], wait: float | None
+):
+    """With the header for it; what says how long a failure lasts says nothing behind a page."""
+    answered = Response(200, headers, as_json({"data": [{"id": 1}], "next": "c"}))
+    page = read_page(make_stream(CURSOR, records="data"), None, answered, NOW)
+    assert (page.cursor, page.wait) == ("c", wait)
+
+
+def test_a_rule_may_say_where_a_page_asks_for_a_wait(make_stream: MakeStream):
+    """Then nothing else counts."""
+    rule = {"status": 200, "means": "page", "wait": {"header": "X-Pause", "unit": "milliseconds"}}
+    stream = make_stream(CURSOR, records="data", responses=[rule])
+    for headers, wait in (({"x-pause": "2500", "backoff": "9"}, 2.5), ({"backoff": "9"}, None)):
+        answered = Response(200, headers, as_json({"data": [{"id": 1}], "next": "c"}))
+        assert read_page(stream, None, answered, NOW).wait == wait

@@ -60,7 +60,10 @@ def test_a_paginator_that_can_not_work_is_refused(paginator: str, said: str):
         ("header: { name: X, regex: '(' }, means: page", ".header.regex: found '(', allowed: a regular expression ("),
         ("body: { path: 'a[', exists: true }, means: page", ".body.path: found 'a[', allowed: a JMESPath expression"),
         ("body: { value: 1 }, means: page", ".body.path: found nothing, allowed: this key must be there"),
-        ("status: 429, means: page, wait: { header: X }", ": found wait with page, allowed: with rate_limited or temp"),
+        (
+            "status: 429, means: rejected, wait: { header: X }",
+            ": found wait with rejected, allowed: with page or rate_",
+        ),
         ("status: 429, means: temporary, wait: {}", ".wait: found none, allowed: one of header, path"),
         (
             "status: 429, means: temporary, wait: { header: X, unit: days }",
