@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import miners.fetching
@@ -47,6 +48,8 @@ from tests.simulation.weather import Climate
 from tests.simulation.workloads import simulation_among, simulation_of
 
 MOST_SEEDS = 1000
+IMPATIENT = timedelta(hours=20)
+"""A run that is broken may stand still for ever; few that are not broken take so long."""
 
 
 @dataclass(frozen=True)
@@ -386,8 +389,10 @@ def hunt(mutant: Mutant, most: int = MOST_SEEDS) -> tuple[int, str] | None:
     """How many seeds it takes until one breaks a promise, and which; None: it survives them all."""
     with mutant.active():
         for seed in range(most):
+            simulation = _simulation(mutant, seed)
+            simulation.patience = IMPATIENT
             try:
-                _simulation(mutant, seed).run()
+                simulation.run()
             except Violation as violation:
                 return seed + 1, str(violation)
     return None

@@ -72,6 +72,7 @@ class Simulation:
     strikes: tuple[Strike, ...] = ()
     invariants: "tuple[Invariant, ...]" = ()
     tell: Tell | None = None
+    patience: timedelta = PATIENCE
     said: list[str] = field(default_factory=list)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     stops: list[tuple[float, float]] = field(default_factory=list)
@@ -215,11 +216,11 @@ class Simulation:
     async def _until(
         self, condition: Callable[[], Awaitable[bool]], again: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        deadline, next_tick = self.now() + PATIENCE, self.now() + TICKS
+        deadline, next_tick = self.now() + self.patience, self.now() + TICKS
         while not await condition():
             self._no_crash()
             if self.now() > deadline:
-                raise Violation(f"not {condition.__name__.strip('_')} within {PATIENCE}: {await self._standing()}")
+                raise Violation(f"not {condition.__name__.strip('_')} within {self.patience}: {await self._standing()}")
             await asyncio.sleep(15)
             if again is not None and self.now() > next_tick:
                 next_tick = self.now() + TICKS

@@ -82,7 +82,7 @@ TOKEN_MISTAKES: tuple[tuple[str, tuple[Replacement, ...], tuple[str, ...]], ...]
     (
         "refusal of a refresh token believed without its lease",
         ((miners.access, "_lease_ended", _any_refusal_counts),),
-        ROTATING,
+        ("trouble at the token endpoint",),
     ),
     (
         "any refusal of an access token believed",
