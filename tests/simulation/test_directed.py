@@ -41,6 +41,9 @@ CHOSEN = (
     "incremental",
     "windows left out",
     "offsets side by side",
+    "in turn",
+    "off peak",
+    "two outputs, one patient",
 )
 
 Case = tuple[str, Strike]
