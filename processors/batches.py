@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.delivery_table import MAX_PAGES
-from shared.pipeline.spec import Objects, Output
+from shared.pipeline.spec import Custom, Objects, Output
 from shared.settings import Settings
 
 
@@ -22,10 +22,11 @@ class BatchLimits:
 def limits_of(output: Output, settings: Settings) -> BatchLimits:
     """What the pipeline file says of an output, or else the settings."""
     own = output if isinstance(output, Objects) else None
+    seconds = None if isinstance(output, Custom) else output.batch_seconds
     return BatchLimits(
         records=(own and own.batch_records) or settings.delivery_records,
         bytes=(own and own.batch_bytes) or settings.delivery_bytes,
-        seconds=settings.delivery_seconds if output.batch_seconds is None else output.batch_seconds,
+        seconds=settings.delivery_seconds if seconds is None else seconds,
     )
 
 

@@ -20,14 +20,14 @@ from pydantic import TypeAdapter
 from processors.batches import BatchLimits, first_reached, limits_of, ripe_at
 from processors.dead_letters import Letter, park_message
 from processors.formats import folder, objects_of
-from processors.output_sending import send_pages
+from processors.output_sending import send_pages, write_custom
 from processors.records import decompressed
 from shared.adapters.checkpoint_table import CommittedPage
 from shared.adapters.delivery_table import MAX_PAGES, MOST_AHEAD, Delivery, Plan
 from shared.errors import AlreadyExists, Conflict, ErrorKind, MalformedMessage, OutputUnavailable
 from shared.messages import StreamKey, WakeUp
 from shared.outcome import Outcome
-from shared.pipeline.spec import DEFAULT_OUTPUTS, JsonLines, Output, Parquet, ServiceBusMessages, output_id
+from shared.pipeline.spec import DEFAULT_OUTPUTS, Custom, JsonLines, Output, Parquet, ServiceBusMessages, output_id
 from shared.retries import next_wait
 from shared.runs import LONGEST_ERROR, deliver_again
 from shared.services import Services
@@ -193,8 +193,12 @@ async def _write(delivery: Delivery, plan: Plan, pages: Sequence[CommittedPage],
     if isinstance(output, ServiceBusMessages):
         await send_pages(delivery.key, pages, output, services)
         return
+    lines = [decompressed(page.lines) for page in pages]
+    if isinstance(output, Custom):
+        await write_custom(output, plan.name, b"".join(lines))
+        return
     place = services.place(output.to)
-    for name, data in objects_of(plan.name, output, [decompressed(page.lines) for page in pages]):
+    for name, data in objects_of(plan.name, output, lines):
         with contextlib.suppress(AlreadyExists):
             await place.write_once(name, data)
 
@@ -224,7 +228,7 @@ def next_plan(
         last=last.row_key,
         pages=len(batch),
         records=sum(page.records for page in batch),
-        output="" if output == DEFAULT_OUTPUTS[0] else output.model_dump_json(),
+        output="" if output == DEFAULT_OUTPUTS[0] else output.model_dump_json(by_alias=True),
     )
 
 

@@ -1,5 +1,7 @@
-"""Sending committed pages to a queue or topic: at least once, under ids that tell a page that comes again."""
+"""Handing committed pages to others, at least once: to a queue or topic under ids that tell a page that comes again, or
+to a class of somebody's under a name that does."""
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 
@@ -9,8 +11,12 @@ from shared.adapters.parked_table import Parked
 from shared.adapters.service_bus import Outgoing
 from shared.errors import AlreadyExists, BrokerUnavailable, ErrorKind, OutputUnavailable
 from shared.messages import StreamKey, WakeUp
-from shared.pipeline.spec import ServiceBusMessages
+from shared.pipeline.extensions import extension
+from shared.pipeline.spec import Custom, ServiceBusMessages
 from shared.services import Services
+
+LONGEST_WRITE = 20
+"""Seconds that a class has for a batch, less than the lock of the wake-up."""
 
 
 async def send_pages(
@@ -30,6 +36,17 @@ async def send_pages(
         await services.broker.send(outgoing)
     except BrokerUnavailable as error:
         raise OutputUnavailable(f"service bus output: {error}") from None
+
+
+async def write_custom(output: Custom, name: str, lines: bytes) -> None:
+    """Raises OutputUnavailable, whatever the class raises; of that only the kind is told, its words may hold data."""
+    try:
+        async with asyncio.timeout(LONGEST_WRITE):
+            await extension("outputs", output).write(name, lines)
+    except OutputUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - a class of somebody's may raise anything
+        raise OutputUnavailable(f"{output.class_name}: {type(error).__name__}") from None
 
 
 async def _keep(key: StreamKey, page: CommittedPage, record: TooLarge, services: Services) -> None:

@@ -1,12 +1,16 @@
-"""Three classes for `pipelines/weather.yaml`: how an API counts rows, a unit, and pages of CSV.
+"""Three classes for `pipelines/weather.yaml`: how an API counts rows, a unit, and pages of CSV. And one that keeps
+records in a database.
 
 None of them remembers anything: one instance serves all users.
 """
 
+import asyncio
 import csv
 import io
 import re
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -73,3 +77,23 @@ class CsvPages:
         rows = csv.DictReader(io.StringIO(response.body.decode()), delimiter=self._delimiter, strict=True)
         records: list[dict[str, Any]] = list(rows)
         return Page(records, str(number + 1) if records else None)
+
+
+class SqliteRows:
+    """Records become rows of a database in `file`, each once: a batch and its name are kept in one transaction."""
+
+    class Options(Strict):
+        file: str
+
+    def __init__(self, options: Options):
+        self._file = options.file
+
+    async def write(self, name: str, lines: bytes) -> None:
+        await asyncio.to_thread(self._keep, name, lines.decode().splitlines())
+
+    def _keep(self, name: str, lines: list[str]) -> None:
+        with closing(sqlite3.connect(self._file, timeout=10)) as database, database:
+            database.execute("CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY)")
+            database.execute("CREATE TABLE IF NOT EXISTS records (batch TEXT, record TEXT)")
+            if database.execute("INSERT OR IGNORE INTO batches VALUES (?)", [name]).rowcount:
+                database.executemany("INSERT INTO records VALUES (?, ?)", [(name, line) for line in lines])

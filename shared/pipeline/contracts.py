@@ -2,7 +2,8 @@
 
 A class is made once in a process, as `MyClass(options)`, and used for all users and pages, many at a time: it must not
 remember anything between two calls. If it has an attribute `Options` that is a pydantic model, `options` is one of
-these, else a dict. Whatever it raises besides a SourceError makes the page `malformed`.
+these, else a dict. Whatever it raises besides a SourceError makes the page `malformed`; whatever an output raises lets
+delivery come back for it later.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +16,7 @@ from shared.pipeline.responses import Page, Response
 __all__ = [
     "CustomAuth",
     "CustomExtractor",
+    "CustomOutput",
     "CustomPaginator",
     "CustomTransform",
     "Fetch",
@@ -74,5 +76,18 @@ class CustomExtractor(Protocol):
         """The page at `cursor` (None: the first). `first` is what the stream's path, query and headers ask for.
 
         Its records are what JSON can write. The next cursor is stored: no secret may stand in it.
+        """
+        ...
+
+
+class CustomOutput(Protocol):
+    """Where committed records go."""
+
+    async def write(self, name: str, lines: bytes) -> None:
+        """Keep a batch, JSON Lines in ASCII, and return when it is safe.
+
+        The same name always comes with the same lines, and comes again if a delivery was cut off: what is there
+        already must not be there twice. Names have pipeline, stream, run, slice and pages, in this order, and are
+        unique. A call that takes more than 20 seconds is given up.
         """
         ...

@@ -18,13 +18,14 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import InvalidExtension, MalformedResponse, SourceError, TemporaryFailure
 from shared.pipeline.spec import Custom, Pipeline
 
-Kind = Literal["paginators", "auths", "transforms", "extractors"]
+Kind = Literal["paginators", "auths", "transforms", "extractors", "outputs"]
 
 METHODS: dict[Kind, tuple[str, ...]] = {
     "paginators": ("request", "next_cursor"),
     "auths": ("headers", "query"),
     "transforms": ("transformed",),
     "extractors": ("page",),
+    "outputs": ("write",),
 }
 """What a class must have, by the last part of its entry point group `headframe.KIND`."""
 
@@ -66,6 +67,9 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[tuple[str | int, ...], Kind, Cu
         for number, transform in enumerate(stream.transforms):
             if isinstance(transform, Custom):
                 yield ("streams", index, "transforms", number, "custom"), "transforms", transform
+    for number, output in enumerate(pipeline.outputs):
+        if isinstance(output, Custom):
+            yield ("outputs", number, "custom"), "outputs", output
 
 
 @contextmanager

@@ -168,10 +168,10 @@ async def _planned_in_memory_only(delivery: Delivery, output: Output, deadline: 
 
 
 def _short_page_is_the_end(
-    stream: Any, cursor: str | None, body: Any, headers: dict[str, str], count: int
+    stream: Any, cursor: str | None, body: Any, headers: dict[str, str], records: Sequence[Any]
 ) -> str | None:
-    following = _NEXT_CURSOR(stream, cursor, body, headers, count)
-    return following if count >= 2 else None
+    following = _NEXT_CURSOR(stream, cursor, body, headers, records)
+    return following if len(records) >= 2 else None
 
 
 def _any_origin(pipeline: Any, stream: Any, cursor: str | None, scopes: Any) -> Any:

@@ -43,6 +43,9 @@ CHOSEN = (
     "offsets side by side",
     "chained, several deep",
     "several pages a message",
+    "in turn",
+    "off peak",
+    "two outputs, one patient",
 )
 
 Case = tuple[str, Strike]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from shared.pipeline.spec.custom import Custom
 from shared.pipeline.spec.fields import Spec
 
 PLACE = re.compile(r"^(blob://[a-z0-9](-?[a-z0-9])+|file:///.+)$")
@@ -99,12 +100,14 @@ class ServiceBusMessages(Spec):
         return self
 
 
-Output = Annotated[JsonLines | Parquet | ServiceBusMessages, Field(discriminator="type")]
+Output = Annotated[JsonLines | Parquet | ServiceBusMessages | Custom, Field(discriminator="type")]
 
 
 def output_id(output: Output) -> str:
     """Names an output in the progress of its delivery: by kind and place, so that the order in the file and how
-    the objects look may change on the way."""
+    the objects look may change on the way. A class of somebody's is its own place, whatever its options."""
+    if isinstance(output, Custom):
+        return f"custom {output.class_name}"
     if isinstance(output, ServiceBusMessages):
         return f"service_bus {'queue' if output.queue else 'topic'}/{output.queue or output.topic}"
     return f"{output.type} {output.to or ''}".strip()
