@@ -199,6 +199,12 @@ async def test_pages_wait_in_their_order_until_they_are_marked_delivered(
     assert await checkpoints.has_pages(KEY)
 
 
+async def test_when_delivery_comes_back_for_a_batch_is_remembered(deliveries: DeliveryTable):
+    written = await deliveries.write(Delivery(KEY).held(NOW + timedelta(minutes=5)))
+    assert await deliveries.read(KEY) == written
+    assert (written.attempt, written.not_before) == (1, None)
+
+
 async def test_of_two_first_plans_one_is_believed(deliveries: DeliveryTable):
     plan = Plan("name", "a", "b", 1, 1)
     await deliveries.write(Delivery(KEY).planned(plan))
