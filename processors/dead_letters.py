@@ -1,7 +1,7 @@
 """Dead letters: classify, then replay later, park or drop. Always completes.
 
 A plain function can't say why it gave up, so a dead letter's own reason is nearly always «too many deliveries». The
-evidence is the last error in the checkpoint (or the delivery row).
+evidence is the last error in the checkpoint, if the page has failed since the last one, or in the delivery row.
 """
 
 import hashlib
@@ -108,10 +108,12 @@ async def _mine_later(wake_up: WakeUp, letter: Letter, services: Services) -> Ou
 
 
 async def _replay_or_park(checkpoint: Checkpoint, letter: Letter, services: Services) -> Outcome:
-    kind = checkpoint.last_error_kind or ErrorKind.UNKNOWN
+    failed = checkpoint.failures > 0  # since the last page; what went wrong before that says nothing of this letter
+    kind = (checkpoint.last_error_kind if failed else None) or ErrorKind.UNKNOWN
     policy = POLICY[kind]
     if isinstance(policy, Park) or checkpoint.replays >= policy.times:
-        error = checkpoint.last_error or f"dead-lettered: {letter.reason} {letter.description}".strip()
+        told = f"dead-lettered: {letter.reason} {letter.description}".strip()
+        error = (checkpoint.last_error if failed else "") or told
         await park(checkpoint, str(kind), kind, error, services)
         return Outcome("parked", reason=kind, error=error)
     seconds = policy.after * 2**checkpoint.replays

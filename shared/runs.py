@@ -131,8 +131,10 @@ async def resume(checkpoint: Checkpoint, services: Services, at: datetime | None
     await services.open_runs.add(OpenRun(checkpoint.key, checkpoint.run, now))
     if ledger.parked_strands:
         return await _resume_strands(ledger, at or now, services)
+    id_ = parked_id(checkpoint.run, checkpoint.slice)
+    shown = await services.parked.version(id_)
     resumed = await write_and_send(checkpoint.resumed(now, at or now), services)
-    await services.parked.remove(parked_id(checkpoint.run, checkpoint.slice))
+    await services.parked.remove_version(id_, shown)
     return resumed
 
 
@@ -150,10 +152,11 @@ async def _resume_strands(ledger: Checkpoint, at: datetime, services: Services) 
     now = services.now()
     waiting = [each for each in await services.checkpoints.strands(ledger) if each.state is RunState.PARKED]
     going_on = [strand.resumed(now, at) for strand in waiting]
+    shown = {strand.slice: await services.parked.version(parked_id(strand.run, strand.slice)) for strand in waiting}
     written = await services.checkpoints.replace_all([all_resumed(ledger, now), *going_on])
     for strand in written[1:]:
         await send_current(strand, services)
-        await services.parked.remove(parked_id(strand.run, strand.slice))
+        await services.parked.remove_version(parked_id(strand.run, strand.slice), shown[strand.slice])
     return written[0]
 
 

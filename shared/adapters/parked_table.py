@@ -3,6 +3,7 @@
 A row is written before the thing is marked as parked, so the table errs only by naming too much.
 """
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from shared.adapters import keys
 from shared.adapters.tables import Row, Table
+from shared.errors import Conflict
 
 LONGEST_BODY = 60_000
 """Bytes of a message that are kept; one property holds 64 KiB. Our own wake-ups have about 200."""
@@ -48,7 +50,19 @@ class ParkedTable:
         return _to_parked(row) if row else None
 
     async def remove(self, id_: str) -> None:
+        """Whatever is shown under this id."""
         await self._table.delete(Row("parked", keys.encode(id_)))
+
+    async def version(self, id_: str) -> str | None:
+        """What is shown now, to be removed later; None: nothing."""
+        row = await self._table.get("parked", keys.encode(id_))
+        return row.etag if row else None
+
+    async def remove_version(self, id_: str, version: str | None) -> None:
+        """What was shown then. Somebody may have parked it again meanwhile, and that stays."""
+        if version is not None:
+            with contextlib.suppress(Conflict):
+                await self._table.delete(Row("parked", keys.encode(id_), etag=version))
 
     async def all(self) -> AsyncIterator[Parked]:
         async for row in self._table.scan(partition="parked"):

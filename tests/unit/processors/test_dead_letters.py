@@ -40,8 +40,9 @@ async def dead(world: World) -> Letter:
     return letter((await world.checkpoint()).wake_up())
 
 
-async def with_evidence(world: World, kind: ErrorKind | None, replays: int = 0) -> Letter:
-    checkpoint = replace(await world.checkpoint(), last_error_kind=kind, last_error="what it said", replays=replays)
+async def with_evidence(world: World, kind: ErrorKind | None, replays: int = 0, failures: int = 1) -> Letter:
+    failed = {"failures": failures, "last_error_kind": kind, "last_error": "what it said"}
+    checkpoint = replace(await world.checkpoint(), replays=replays, **failed)
     await world.services.checkpoints.replace(checkpoint)
     return letter(checkpoint.wake_up())
 
@@ -103,6 +104,12 @@ async def test_what_was_mined_before_is_delivered_all_the_same(world: World):
     await handle(await with_evidence(world, ErrorKind.CURSOR_LOOP), world.services)
     await world.run()
     assert world.ids() == [0, 1]
+
+
+async def test_what_went_wrong_before_the_last_page_is_no_evidence(world: World):
+    """A run that was parked for a credential and goes on with another one is not parked for the first again."""
+    outcome = await handle(await with_evidence(world, ErrorKind.INVALID_CREDENTIAL, failures=0), world.services)
+    assert (outcome.what, outcome.facts["reason"]) == ("replayed", "unknown")
 
 
 async def test_without_evidence_the_brokers_reason_is_kept(world: World):
