@@ -52,12 +52,12 @@ def next_cursor(
             found = _as_link(_as_cursor(headers.get(name.lower(), "").strip(), name))
         case HeaderLink():
             found = _as_link(_rel_next(headers.get("link", "")))
-        case PageNumber(base_page=base, total_path=total):
+        case PageNumber(base_page=base) as counted:
             page = (base if cursor is None else int(cursor)) + 1
-            found = _counted(page, page - base, total, body)
-        case Offset(base_offset=base, total_path=total, limit=limit):
+            found = _counted(page, page - base, total_of(counted, body, headers))
+        case Offset(base_offset=base, limit=limit) as counted:
             offset = (base if cursor is None else int(cursor)) + (limit or len(records))
-            found = _counted(offset, offset - base, total, body)
+            found = _counted(offset, offset - base, total_of(counted, body, headers))
         case _:
             return None
     return _not_too_long(found)
@@ -114,7 +114,7 @@ def _is_last(stream: Stream, body: Any, count: int) -> bool:
     match stream.paginator:
         case SinglePage():
             return True
-        case PageNumber(total_path=None, stop_when=()) | Offset(total_path=None, stop_when=()):
+        case PageNumber(stop_when=()) | Offset(stop_when=()) as counting if not counting.is_counted:
             return count == 0
         case Custom():
             return False
@@ -176,16 +176,24 @@ def _as_link(found: str | None) -> str | None:
     return found
 
 
-def _counted(following: int, done: int, total_path: str | None, body: Any) -> str | None:
+def _counted(following: int, done: int, total: int | None) -> str | None:
     """`done` pages or records are behind us when `following` would be asked for next."""
-    if total_path is None:
-        return str(following)
-    return str(following) if done < whole_number(total_path, body) else None
+    return str(following) if total is None or done < total else None
+
+
+def total_of(counting: PageNumber | Offset, body: Any, headers: Mapping[str, str]) -> int | None:
+    """How many pages or records there are, if the file says where the source counts them. Raises MalformedResponse."""
+    if counting.total_header is not None:
+        return _as_count(headers.get(counting.total_header.lower()), counting.total_header)
+    return whole_number(counting.total_path, body) if counting.total_path is not None else None
 
 
 def whole_number(path: str, body: Any) -> int:
     """A count that the source names. Raises MalformedResponse."""
-    found = found_at(path, body)
+    return _as_count(found_at(path, body), path)
+
+
+def _as_count(found: Any, path: str) -> int:
     if isinstance(found, str) and WHOLE_NUMBER.fullmatch(found):
         found = int(found)
     if isinstance(found, bool) or not isinstance(found, int):

@@ -20,7 +20,7 @@ from shared.errors import (
 from shared.pipeline.extensions import PageSeen, extension, guarded
 from shared.pipeline.json_path import found_at, is_same
 from shared.pipeline.numbers import number
-from shared.pipeline.pagination import next_cursor, storable, whole_number
+from shared.pipeline.pagination import next_cursor, storable, total_of, whole_number
 from shared.pipeline.spec import BodyMatch, Custom, HeaderMatch, Offset, PageNumber, ResponseRule, Stream, Wait
 from shared.pipeline.spec.reading import PATIENT
 from shared.pipeline.waits import asked_wait, capped, is_used_up, retry_after, seconds_or_date
@@ -123,7 +123,7 @@ def _page(stream: Stream, cursor: str | None, response: Response, body: Any, wai
         page_cursor = _customised(stream.paginator, PageSeen(cursor, body, dict(response.headers), records))
     else:
         page_cursor = next_cursor(stream, cursor, body, response.headers, records)
-    return Page(records, page_cursor, response.headers, _total(stream, body), wait)
+    return Page(records, page_cursor, response.headers, _total(stream, body, response.headers), wait)
 
 
 def _customised(custom: Custom, page: PageSeen) -> str | None:
@@ -249,12 +249,11 @@ def _as_error(found: Any) -> Record:
     return found if isinstance(found, dict) else {"message": found}
 
 
-def _total(stream: Stream, body: Any) -> int | None:
-    split = stream.windows.split if stream.windows else None
-    path = split.total_path if split else None
+def _total(stream: Stream, body: Any, headers: Mapping[str, str]) -> int | None:
     if stream.parallel is not None and isinstance(stream.paginator, PageNumber | Offset):
-        path = stream.paginator.total_path
-    return whole_number(path, body) if path else None
+        return total_of(stream.paginator, body, headers)
+    split = stream.windows.split if stream.windows else None
+    return whole_number(split.total_path, body) if split and split.total_path else None
 
 
 def _records(body: Any, stream: Stream) -> list[Record]:

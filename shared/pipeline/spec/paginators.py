@@ -79,6 +79,11 @@ class Cursor(Spec):
         return self
 
 
+def _check_total(path: str | None, header: str | None) -> None:
+    if path and header:
+        raise ValueError("found total_path and total_header, allowed: one of them")
+
+
 class PageNumber(Spec):
     """Pages are counted; a page without records ends the run, or what else is said to end it."""
 
@@ -87,7 +92,18 @@ class PageNumber(Spec):
     page_body_path: BodyPath | None = None
     base_page: int = Field(1, ge=0, strict=True)
     total_path: JsonPath | None = None
+    total_header: str | None = Field(None, min_length=1)
     stop_when: Stops = ()
+
+    @model_validator(mode="after")
+    def _counts_in_one_place(self) -> Self:
+        _check_total(self.total_path, self.total_header)
+        return self
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the source says how many pages there are."""
+        return bool(self.total_path or self.total_header)
 
 
 class Offset(Spec):
@@ -101,7 +117,18 @@ class Offset(Spec):
     limit_param: str = "limit"
     limit_body_path: BodyPath | None = None
     total_path: JsonPath | None = None
+    total_header: str | None = Field(None, min_length=1)
     stop_when: Stops = ()
+
+    @model_validator(mode="after")
+    def _counts_in_one_place(self) -> Self:
+        _check_total(self.total_path, self.total_header)
+        return self
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the source says how many records there are."""
+        return bool(self.total_path or self.total_header)
 
     @model_validator(mode="after")
     def _names_its_limit_where_it_has_one(self) -> Self:

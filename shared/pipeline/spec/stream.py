@@ -160,9 +160,11 @@ class Stream(Spec):
             raise ValueError("found parallel by time_windows, allowed: with windows of type fixed or sliding")
         if strategy == "known_pages":
             self._check_known_pages(self.parallel)
-        counted = isinstance(self.paginator, Offset) and self.paginator.total_path is not None
+        counted = isinstance(self.paginator, Offset) and self.paginator.is_counted
         if strategy == "calculated_offsets" and not counted:
-            raise ValueError("found calculated_offsets, allowed: with paginator type offset and its total_path")
+            raise ValueError(
+                "found calculated_offsets, allowed: with paginator type offset and its total_path or total_header"
+            )
         if self.stop_when is not None or (self.incremental is not None and self.incremental.cursor_header):
             raise ValueError("found parallel with stop_when or cursor_header, which need the order of the pages")
         if strategy != "time_windows" and self.windows is not None:
@@ -172,8 +174,10 @@ class Stream(Spec):
     def _check_known_pages(self, parallel: Parallel) -> None:
         if not isinstance(self.paginator, PageNumber):
             raise ValueError("found known_pages, allowed: with paginator type page_number")
-        if parallel.pages is None and self.paginator.total_path is None:
-            raise ValueError("found known_pages, allowed: with pages, or the total_path of the paginator")
+        if parallel.pages is None and not self.paginator.is_counted:
+            raise ValueError(
+                "found known_pages, allowed: with pages, or the total_path or total_header of the paginator"
+            )
 
     def _check_sessions(self) -> None:
         asks = self.incremental

@@ -33,6 +33,8 @@ KINDS = {
     "page_number from 0": "{ type: page_number, base_page: 0, total_path: pages }",
     "offset": "{ type: offset }",
     "offset with a total": "{ type: offset, total_path: total }",
+    "offset with a total in a header": "{ type: offset, total_header: X-Total-Count }",
+    "page_number with a total in a header": "{ type: page_number, base_page: 0, total_header: X-Total-Pages }",
     "offset from 1": "{ type: offset, base_offset: 1, total_path: total }",
     "cursor": "{ type: cursor, cursor_path: next, cursor_param: after }",
     "cursor of the last record": "{ type: cursor, cursor_record_path: id, cursor_param: after }",
@@ -64,7 +66,8 @@ def api(count: int, size: int, base: int = 0) -> Callable[[str], Response]:
         link = f"https://api.example.com/v1/orders?after={last}"
         body = {"data": rows, "total": count, "pages": -(-count // size) or 1}
         body |= {"next": last, "link": link, "following": {"after": last}} if more else {}
-        headers = {"link": f'<{link}>; rel="next"'} if more else {}
+        headers = {"x-total-count": str(count), "x-total-pages": str(body["pages"])}
+        headers |= {"link": f'<{link}>; rel="next"'} if more else {}
         return Response(200, headers, json.dumps(body).encode())
 
     return respond

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import MalformedResponse
+from shared.errors import InvalidPipeline, MalformedResponse
 from shared.pipeline.pagination import MAX_CURSOR, decoded_query, next_cursor
 from shared.pipeline.spec import Stream
 
@@ -340,3 +340,15 @@ def test_the_same_parameters_are_the_same_cursor(make_stream: MakeStream, query:
     assert cursor is not None
     assert cursor == following(stream, None, {"continue": shuffled}, {}, 10)
     assert decoded_query(cursor).keys() == query.keys()
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-total": "many"}])
+def test_a_total_that_the_header_does_not_say_is_malformed(make_stream: MakeStream, headers: dict[str, str]):
+    stream = make_stream({"type": "offset", "total_header": "X-Total"})
+    with pytest.raises(MalformedResponse, match=r"X-Total: found .*, allowed: a whole number"):
+        next_cursor(stream, None, [{"id": 1}], headers, [{"id": 1}])
+
+
+def test_a_total_stands_in_one_place(make_stream: MakeStream):
+    with pytest.raises(InvalidPipeline, match="found total_path and total_header, allowed: one of them"):
+        make_stream({"type": "page_number", "total_header": "X-Total", "total_path": "total"})
