@@ -4,6 +4,7 @@ Table Storage refuses `/ \\ # ?` and control characters in keys and holds at mos
 """
 
 import hashlib
+from functools import lru_cache
 
 SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 SEPARATOR = "|"
@@ -17,6 +18,7 @@ def encode(text: str) -> str:
     return encoded if len(encoded) <= LONGEST else "~" + hashlib.sha256(data).hexdigest()
 
 
+@lru_cache(maxsize=4096)
 def key(*parts: str) -> str:
     """One key of several texts; neither the separator nor `~` can come out of `encode` by itself."""
     return SEPARATOR.join(encode(part) for part in parts)

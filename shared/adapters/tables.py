@@ -107,11 +107,8 @@ def check_limits(rows: Iterable[Row]) -> None:
 
 
 def _size(name: str, value: Value) -> int:
-    match value:
-        case bytes():
-            payload = len(value)
-        case str():
-            payload = len(value.encode("utf-16-le", "surrogatepass"))
-        case _:
-            payload = 8
+    if isinstance(value, str):
+        payload = 2 * len(value) if value.isascii() else len(value.encode("utf-16-le", "surrogatepass"))
+    else:
+        payload = len(value) if isinstance(value, bytes) else 8
     return payload + 2 * len(name) + 8

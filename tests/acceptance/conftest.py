@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 START_SECONDS = 300
-RETRY_AFTER = 5
+RETRY_AFTER = 3
 """Seconds that the gateway asks for: more than the miner's first back-off, so that it can be told apart."""
 
 

@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.acceptance
 
 KEYS = {"packages": ["name"], "depends": ["package", "dep"], "tags": ["rowid"]}
-KILL_AT = (3, 30)
+KILL_AT = (3, 25)
 """Objects in the output, of 57 in all, at which the whole process group is killed."""
 
 
@@ -54,7 +54,7 @@ def test_every_row_of_every_user_is_mined_exactly_once(datasette: RealServer, tm
 
 def test_a_mine_that_is_killed_again_and_again_loses_and_doubles_nothing(datasette: RealServer, tmp_path: Path):
     """SIGKILL to the whole process group, several times on the way; the same call then goes on to the end."""
-    job = mining(datasette, tmp_path, page_size=100)
+    job = mining(datasette, tmp_path, page_size=200)
     command = job.command()
     for objects in KILL_AT:
         kill_on_the_way(command, job.output, objects)
