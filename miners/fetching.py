@@ -3,10 +3,13 @@
 from dataclasses import replace
 from datetime import datetime
 
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay
+
+from miners.budget import note_failure, note_success, permitted
 from miners.work import Work
 from processors.records import writable
 from shared.chains import run_after
-from shared.errors import RequestRejected
+from shared.errors import RequestRejected, SourceError, TemporaryFailure
 from shared.pipeline.auth import attachment, secrets_of, without_secret_inside, without_secrets
 from shared.pipeline.extraction import extracted
 from shared.pipeline.pagination import decoded_query, encoded_query
@@ -15,6 +18,12 @@ from shared.pipeline.responses import Page, Response, read_page, succeeded
 from shared.pipeline.slices import Plan
 from shared.pipeline.spec import Custom, HeaderLink, JsonLink, NextQuery
 from shared.services import Services
+
+QUICK_SECONDS = 5.0
+"""A failure that has lasted for longer is not gone in a moment."""
+
+QUICK_PAUSE = 0.3
+"""Seconds before the second attempt, about; twice as long before the third."""
 
 
 async def with_parents(work: Work, services: Services) -> Work:
@@ -32,11 +41,44 @@ async def with_parents(work: Work, services: Services) -> Work:
 
 
 async def fetched(work: Work, services: Services) -> tuple[Page, datetime]:
-    """The page at the checkpoint's cursor, and when it was had."""
+    """The page at the checkpoint's cursor, and when it was had. What is gone in a moment is tried again at once.
+
+    Raises NotYet, SourceError or Conflict.
+    """
+    if work.stream.extractor is not None:
+        return await _noted(work, services)
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(_is_short),
+        stop=stop_after_attempt(1 + services.settings.quick_retries) | stop_after_delay(QUICK_SECONDS),
+        wait=lambda state: QUICK_PAUSE * state.attempt_number * (0.5 + services.random()),
+        sleep=services.sleep,
+        reraise=True,
+    )
+    return await retrying(_noted, work, services)
+
+
+def _is_short(error: BaseException) -> bool:
+    """Whether it may be gone in a moment: a connection that was cut, an answer that nobody meant."""
+    return isinstance(error, TemporaryFailure) and error.retry_after is None
+
+
+async def _noted(work: Work, services: Services) -> tuple[Page, datetime]:
+    """And what everybody should know of it is noted."""
+    try:
+        page, now = await _fetched(work, services)
+    except SourceError as error:
+        await note_failure(work, error, services)
+        raise
+    await note_success(work, page, services)
+    return page, now
+
+
+async def _fetched(work: Work, services: Services) -> tuple[Page, datetime]:
     request = page_request(work.pipeline, work.stream, work.checkpoint.cursor, work.scopes)
     if work.stream.extractor is not None:
         return await _extracted(work, work.stream.extractor, request, services), services.now()
-    response = await services.source.fetch(work.user.id, request, attachment(work.pipeline, work.scopes))
+    async with permitted(work, services):
+        response = await services.source.fetch(work.user.id, request, attachment(work.pipeline, work.scopes))
     now = services.now()
     page = read_page(work.stream, work.checkpoint.cursor, response, now, work.pipeline.source.responses)
     return replace(page, cursor=_storable(page.cursor, work, request.url)), now
@@ -63,7 +105,8 @@ async def _extracted(work: Work, extractor: Custom, first: PageRequest, services
     attached = attachment(work.pipeline, work.scopes)
 
     async def fetch(request: PageRequest) -> Response:
-        response = await services.source.fetch(work.user.id, request, attached)
+        async with permitted(work, services):
+            response = await services.source.fetch(work.user.id, request, attached)
         return succeeded(work.stream, response, services.now(), work.pipeline.source.responses)
 
     page = await extracted(extractor, first, work.checkpoint.cursor, fetch)

@@ -2,9 +2,9 @@
 
     1 checkpoint   another run, ended: ignore. Behind: send what should have followed again
     2 admission    held back? later, under a new attempt
-    3 budget       not yet time, or not at this hour? later
+    3 time         not yet, or not at this hour? later
     4 user         paused, no credential: park with the reason, nobody else is disturbed. No token: get one
-    5 fetch        one page, this user's own credential, this user's own client
+    5 fetch        within the budgets; one page, this user's own credential, this user's own client
     6 records      those this user does not have yet, transformed; perhaps the next page, as from 5
     7 commit       pages, dedupe index and checkpoint in one transaction, If-Match
     8 continue     the next wake-up; delivery, if enough is staged
@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from miners.access import Access, RenewedElsewhere, with_access
+from miners.budget import NotYet, claimed, give_back
 from miners.committing import commit, placed
 from miners.failures import failed
 from miners.fetching import fetched, with_parents, without_broken
@@ -35,6 +36,7 @@ from shared.messages import WakeUp
 from shared.outcome import Outcome
 from shared.pipeline.chains import with_parent_fields
 from shared.pipeline.slices import Slice
+from shared.pipeline.slots import HeldSlots
 from shared.pipeline.spec import Stream
 from shared.runs import park, postpone, send_current
 from shared.services import Services
@@ -74,7 +76,10 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
     if isinstance(work, str):
         await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
-    return await _mine_group(work, services, cache)
+    work = await claimed(work, services)
+    outcome = await _mine_group(work, services, cache)
+    await give_back(work, services)
+    return outcome
 
 
 async def _read(wake_up: WakeUp, services: Services) -> tuple[Checkpoint | None, Checkpoint | None]:
@@ -119,7 +124,7 @@ async def _prepared(checkpoint: Checkpoint, ledger: Checkpoint | None, services:
         return "user_unknown"
     remember_secrets(user.credentials.values())
     return user.why_not(pipeline.pipeline, pipeline.credentials, services.now()) or Work(
-        checkpoint, ledger, pipeline, stream, user
+        checkpoint, ledger, pipeline, stream, user, slots=HeldSlots.decode(checkpoint.slots)
     )
 
 
@@ -133,6 +138,8 @@ async def _mine_group(begun: Work, services: Services, cache: SeenCache) -> Outc
             work = await _so_far(group, services, cache)
             await postpone(work.checkpoint, renewed.until, services)
             return Outcome("postponed", until=renewed.until.isoformat(timespec="seconds"))
+        except NotYet as held_back:
+            return await _put_off(group, held_back.until, services, cache)
         except SourceError as error:
             return await failed(await _so_far(group, services, cache), error, services)
         if halves is not None:
@@ -160,6 +167,18 @@ async def _committed(group: Group, services: Services, cache: SeenCache) -> Outc
         seconds=round(wait, 1) if wait else None,
         done=not run.is_open or None,
     )
+
+
+async def _put_off(group: Group, until: datetime, services: Services, cache: SeenCache) -> Outcome:
+    """The next page comes back for the slots that are booked for it; those before it are committed. Raises Conflict."""
+    work = group.work
+    waiting = replace(work.checkpoint, not_before=until, slots=work.slots.encode())
+    work.slots.lanes = {}
+    if not group.pages:
+        await postpone(waiting, until, services)
+        return Outcome("postponed", until=until.isoformat(timespec="seconds"))
+    group.work = replace(work, checkpoint=waiting)
+    return await _committed(group, services, cache)
 
 
 async def _so_far(group: Group, services: Services, cache: SeenCache) -> Work:

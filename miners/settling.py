@@ -53,10 +53,16 @@ async def settle(group: Group, had: Had, services: Services, cache: SeenCache) -
         skipped=had.skipped,
         passed_on=encoded_counts(counted(passed_before, passed)),
         session=session,
-        not_before=now + timedelta(seconds=page.wait) if page.wait else None,
+        not_before=_not_before(work, page, now),
     )
+    after = replace(after, slots=work.slots.encode(with_slots=False))
     row = _outbox_row(before, sifted, lines, now)
     return Settled(after, row, sifted.learned, passed, len(sifted.kept), sifted.duplicates, had.skipped)
+
+
+def _not_before(work: Work, page: Page, now: datetime) -> datetime | None:
+    wait = max(page.wait or 0.0, work.slots.rest)
+    return now + timedelta(seconds=wait) if wait else None
 
 
 async def learned_since(before: Checkpoint, ledger: Checkpoint, services: Services) -> SeenKeys:

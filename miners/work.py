@@ -1,10 +1,11 @@
 """What one page is mined with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from miners.access import NO_ACCESS, Access
 from shared.checkpoint import Checkpoint
 from shared.pipeline.chains import Values, parent_scope
+from shared.pipeline.slots import HeldSlots
 from shared.pipeline.spec import Pipeline, Stream
 from shared.pipeline.templates import Scopes
 from shared.pipeline.watermarks import Span, window_scope
@@ -15,7 +16,8 @@ from shared.users import User
 class Work:
     """The page that `checkpoint` waits for; `ledger` is that of the run if `checkpoint` is one of its strands.
 
-    `parents` are the values of the parent's records that the slice is made of.
+    `parents` are the values of the parent's records that the slice is made of, `slots` what is booked for this page and
+    those that follow in the same message.
     """
 
     checkpoint: Checkpoint
@@ -25,6 +27,7 @@ class Work:
     user: User
     access: Access = NO_ACCESS
     parents: tuple[Values, ...] = ()
+    slots: HeldSlots = field(default_factory=HeldSlots)
 
     @property
     def run(self) -> Checkpoint:

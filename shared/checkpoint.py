@@ -80,8 +80,8 @@ class Checkpoint:
     several `strands` (see strands.py) shares out its slices from `next_part` on. Where the stream feeds others,
     `passed_on` counts by stream what has been passed along to them; `of_parents` says that the slice itself has been
     made so (see chains.py), and `former` is the watermark that the run began with. `session` is the one in hand (see
-    pipeline/sessions.py), `former_session` that with which the run began. Times are UTC; sizes are bytes of
-    JSON.
+    pipeline/sessions.py), `former_session` that with which the run began. `slots` are requests that are booked for
+    the page that comes next (see pipeline/slots.py). Times are UTC; sizes are bytes of JSON.
     """
 
     key: StreamKey
@@ -94,6 +94,7 @@ class Checkpoint:
     group: int = 0
     attempt: int = 0
     not_before: datetime | None = None
+    slots: str = ""
     cursor: str | None = None
     guard: LoopGuard = NO_LOOP
     failures: int = 0

@@ -76,14 +76,16 @@ class MalformedMessage(HeadframeError):
 class SourceError(HeadframeError):
     """A page could not be had from a source.
 
-    `retry_after` is the wait in seconds that the source asked for, or None.
+    `retry_after` is the wait in seconds that the source asked for, or None; `of_app` says that it asked all users of
+    the app to wait.
     """
 
     kind = ErrorKind.UNKNOWN
 
-    def __init__(self, message: str, retry_after: float | None = None):
+    def __init__(self, message: str, retry_after: float | None = None, *, of_app: bool = False):
         super().__init__(message)
         self.retry_after = retry_after
+        self.of_app = of_app
 
 
 class RateLimited(SourceError):

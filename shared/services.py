@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from shared.adapters.admission_table import AdmissionTable
 from shared.adapters.azure_clients import AzureClients, open_clients
+from shared.adapters.budget_table import BudgetTable
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.adapters.credential_cipher import CredentialCipher
 from shared.adapters.delivery_table import DeliveryTable
@@ -34,7 +35,7 @@ from shared.pipeline.schedules import rescheduled
 from shared.pipeline.spec import Parquet, Pipeline, ServiceBusMessages
 from shared.settings import Settings
 
-TABLES = ("streams", "users", "tokens", "openruns", "parked", "schedules", "control")
+TABLES = ("streams", "users", "tokens", "openruns", "parked", "schedules", "control", "budgets")
 
 
 def utc_now() -> datetime:
@@ -54,6 +55,7 @@ class Services:
     open_runs: OpenRunTable
     parked: ParkedTable
     admission: AdmissionTable
+    budgets: BudgetTable
     schedules: ScheduleTable
     broker: Broker
     source: Source
@@ -122,6 +124,7 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
         parked=ParkedTable(tables["parked"]),
         schedules=ScheduleTable(tables["schedules"]),
         admission=AdmissionTable(tables["control"]),
+        budgets=BudgetTable(tables["budgets"], random_module.random),
         broker=clients.bus,
         source=source,
         token_endpoint=token_endpoint,

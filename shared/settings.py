@@ -104,6 +104,13 @@ class Settings(BaseModel):
     request_seconds: float = Field(
         30, alias="REQUEST_SECONDS", gt=0, description="Total time for one response, body included."
     )
+    quick_retries: int = Field(
+        2,
+        alias="QUICK_RETRIES",
+        ge=0,
+        le=2,
+        description="How often a cut connection or a 5xx is tried again at once, before the page is put off.",
+    )
     client_idle_seconds: float = Field(
         300,
         alias="CLIENT_IDLE_SECONDS",

@@ -268,7 +268,7 @@ def test_the_methods_that_a_class_must_have_are_documented():
 
 
 def test_the_limits_are_those_of_the_code():
-    limits = dict(markdown.table(PIPELINES, "Limits").rows)
+    limits = dict(markdown.table(PIPELINES, "Sizes").rows)
     mebibyte = 1024 * 1024
     assert limits["records of a page"] == f"{MAX_RECORDS:,}"
     assert limits["body on the wire"] == f"{MAX_WIRE // mebibyte} MiB"

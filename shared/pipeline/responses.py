@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from shared.errors import (
     CursorExpired,
@@ -23,7 +23,16 @@ from shared.pipeline.numbers import number
 from shared.pipeline.pagination import next_cursor, storable, total_of, whole_number
 from shared.pipeline.spec import BodyMatch, Custom, HeaderMatch, Offset, PageNumber, ResponseRule, Stream, Wait
 from shared.pipeline.spec.reading import PATIENT
-from shared.pipeline.waits import asked_wait, capped, is_used_up, retry_after, seconds_or_date
+from shared.pipeline.waits import (
+    APP_USAGE,
+    Pause,
+    asked_wait,
+    capped,
+    is_used_up,
+    retry_after,
+    seconds_or_date,
+    slowed_down,
+)
 
 MAX_RECORDS = 10_000
 LONGEST_CODE = 100
@@ -65,7 +74,7 @@ class Page:
     """The records of one page, where the next one starts (None: nowhere), and the headers that came with it.
 
     `total` is how many records the whole window holds, where the file says how to tell. `wait` is for how many seconds
-    the source wants to be left alone before the next page.
+    the source wants to be left alone before the next page `wait_of` this run, of the user, or of all users of the app.
     """
 
     records: list[Record]
@@ -73,6 +82,7 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     total: int | None = None
     wait: float | None = None
+    wait_of: Literal["run", "user", "app"] = "user"
 
 
 def succeeded(stream: Stream, response: Response, now: datetime, source_rules: Sequence[ResponseRule] = ()) -> Response:
@@ -100,7 +110,7 @@ def read_page(
     body = _Body(response)
     rule = _fitting((*stream.responses, *source_rules), response, body)
     if rule is not None and rule.means == "page":
-        return _page(stream, cursor, response, body.parsed, _wait_behind(rule.wait, response, body, now))
+        return _page(stream, cursor, response, body.parsed, _pause_behind(rule, response, body, now))
     if rule is not None and rule.means == "end_of_data":
         return Page([], None)
     if rule is not None:
@@ -109,21 +119,29 @@ def read_page(
         raise _failure(response, body, stream, now)
     if error := _error_inside(body.parsed, stream):
         raise _classified(response, error, now)
-    return _page(stream, cursor, response, body.parsed, _wait_behind(None, response, body, now))
+    return _page(stream, cursor, response, body.parsed, _pause_behind(None, response, body, now))
 
 
-def _wait_behind(wait: Wait | None, response: Response, body: "_Body", now: datetime) -> float | None:
-    """For how long the source wants to be left alone behind a page: where the file says, or by the header `Backoff`."""
-    return asked_wait(wait or BACKOFF, response.headers, body.parsed if wait else None, now)
+def _pause_behind(rule: ResponseRule | None, response: Response, body: "_Body", now: datetime) -> Pause | None:
+    """For how long the source wants to be left alone behind a page: where the file says, or by the header `Backoff`;
+    or because a quota is nearly used up."""
+    asked = rule.wait if rule is not None else None
+    wait = asked_wait(asked or BACKOFF, response.headers, body.parsed if asked else None, now)
+    if wait is not None:
+        return Pause(wait, rule.blocks if rule is not None else "user")
+    return slowed_down(response.headers)
 
 
-def _page(stream: Stream, cursor: str | None, response: Response, body: Any, wait: float | None) -> Page:
+def _page(stream: Stream, cursor: str | None, response: Response, body: Any, pause: Pause | None) -> Page:
     records = _records(body, stream)
     if isinstance(stream.paginator, Custom):
         page_cursor = _customised(stream.paginator, PageSeen(cursor, body, dict(response.headers), records))
     else:
         page_cursor = next_cursor(stream, cursor, body, response.headers, records)
-    return Page(records, page_cursor, response.headers, _total(stream, body, response.headers), wait)
+    total = _total(stream, body, response.headers)
+    if pause is None:
+        return Page(records, page_cursor, response.headers, total)
+    return Page(records, page_cursor, response.headers, total, pause.seconds, pause.of)
 
 
 def _customised(custom: Custom, page: PageSeen) -> str | None:
@@ -184,7 +202,7 @@ def _as_told(rule: ResponseRule, response: Response, body: _Body, now: datetime)
         asked = asked_wait(rule.wait, response.headers, body.parsed_or_none, now)
     else:
         asked = retry_after(response.headers, now) if rule.means in PATIENT else None
-    return FAILURES[rule.means](said, asked)
+    return FAILURES[rule.means](said, asked, of_app=rule.blocks == "app")
 
 
 def _failure(response: Response, body: _Body, stream: Stream, now: datetime) -> SourceError:
@@ -201,7 +219,7 @@ def _classified(response: Response, error: Record, now: datetime) -> SourceError
     said = f"status {status}" + (f", code {code}" if code is not None else "")
     exhausted = headers.get("retry-after") or headers.get("x-ratelimit-remaining") == "0" or is_used_up(headers)
     if code in THROTTLING_CODES or status == 429 or (status == 403 and exhausted):
-        return RateLimited(f"throttled: {said}", retry_after(headers, now))
+        return RateLimited(f"throttled: {said}", retry_after(headers, now), of_app=is_used_up(headers, APP_USAGE))
     if code in CREDENTIAL_CODES or status in {401, 403}:
         return InvalidCredential(f"the credential was refused: {said}")
     asked = capped(seconds_or_date(headers.get("retry-after", ""), now))

@@ -1,10 +1,11 @@
 """How long a source wants to be left alone: headers that are usual, and those that a pipeline file names. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 from shared.errors import MalformedResponse
 from shared.pipeline.json_path import found_at
@@ -13,8 +14,18 @@ from shared.pipeline.spec import Wait
 MAX_WAIT = 6 * 3600.0
 """Seconds; a source that asks for more is asked again after this."""
 
-USAGE_HEADERS = ("x-business-use-case-usage", "x-app-usage")
+APP_USAGE = ("x-app-usage",)
+USAGE_HEADERS = ("x-business-use-case-usage", *APP_USAGE)
 """JSON that says how much of a quota is used, and in how many minutes there is some again."""
+
+SLOW_FROM = 80.0
+"""Percent of a quota from which pages are fetched more slowly."""
+
+SLOWEST = 60.0
+"""Seconds between pages when nearly all of a quota is used."""
+
+REGAINED = 300.0
+"""Seconds until a quota that is used up is tried again, where the source does not say."""
 
 PERCENTAGES = ("call_count", "total_time", "total_cputime")
 
@@ -22,6 +33,14 @@ MOST_USAGE = 16_384
 """Characters of such a header that are looked at."""
 
 SECONDS = {"seconds": 1.0, "milliseconds": 0.001, "minutes": 60.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """So many seconds before the next page `of` this run, of the user, or of all users of the app."""
+
+    seconds: float
+    of: Literal["run", "user", "app"]
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -52,10 +71,26 @@ def asked_wait(wait: Wait, headers: Mapping[str, str], body: Any, now: datetime)
     return capped(number - now.timestamp() if wait.unit == "epoch" else number * SECONDS[wait.unit])
 
 
-def is_used_up(headers: Mapping[str, str]) -> bool:
+def is_used_up(headers: Mapping[str, str], names: Sequence[str] = USAGE_HEADERS) -> bool:
     """Whether a usage header says that some quota is at 100 percent."""
-    shares = (_number(usage.get(name)) for usage in _usages(headers) for name in PERCENTAGES)
-    return any(share is not None and share >= 100 for share in shares)
+    return used(headers, names) >= 100
+
+
+def used(headers: Mapping[str, str], names: Sequence[str] = USAGE_HEADERS) -> float:
+    """The highest percentage of a quota that the usage headers name."""
+    shares = (_number(usage.get(name)) for usage in _usages(headers, names) for name in PERCENTAGES)
+    return max((share for share in shares if share is not None), default=0.0)
+
+
+def slowed_down(headers: Mapping[str, str]) -> Pause | None:
+    """What the usage of a quota asks for behind a page: the nearer to all of it, the longer; at the end, a stop."""
+    share = used(headers)
+    if share < SLOW_FROM:
+        return None
+    if share < 100:
+        return Pause((share - SLOW_FROM) / (100 - SLOW_FROM) * SLOWEST, "run")
+    wait = capped(until_regained(headers)) or REGAINED
+    return Pause(wait, "app" if is_used_up(headers, APP_USAGE) else "user")
 
 
 def until_regained(headers: Mapping[str, str]) -> float | None:
@@ -75,9 +110,9 @@ def seconds_or_date(value: str, now: datetime) -> float | None:
     return _until_date(value, now) if number is None else number
 
 
-def _usages(headers: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _usages(headers: Mapping[str, str], names: Sequence[str] = USAGE_HEADERS) -> Iterator[dict[str, Any]]:
     """Every object in the usage headers: one, or lists of them per account."""
-    for name in USAGE_HEADERS:
+    for name in names:
         try:
             found = json.loads(headers.get(name, "")[:MOST_USAGE])
         except (ValueError, RecursionError):

@@ -15,6 +15,7 @@ from processors.dead_letters import Letter, handle
 from processors.dedupe import SeenCache
 from processors.delivery import deliver
 from shared.adapters.admission_table import AdmissionTable
+from shared.adapters.budget_table import BudgetTable
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.adapters.credential_cipher import CredentialCipher
 from shared.adapters.delivery_table import DeliveryTable
@@ -75,6 +76,7 @@ class World:
         self.streams, self.users = MemoryTable(), MemoryTable()
         self.open_runs, self.parked = MemoryTable(), MemoryTable()
         self.schedules, self.control, self.tokens = MemoryTable(), MemoryTable(), MemoryTable()
+        self.budgets = MemoryTable()
         self.cipher = CredentialCipher(Fernet.generate_key().decode())
         self.pages, self.output = MemoryObjects(), MemoryObjects()
         self.places: defaultdict[str, MemoryObjects] = defaultdict(MemoryObjects)
@@ -83,7 +85,16 @@ class World:
 
     @property
     def tables(self) -> list[MemoryTable]:
-        return [self.streams, self.users, self.open_runs, self.parked, self.schedules, self.control, self.tokens]
+        return [
+            self.streams,
+            self.users,
+            self.open_runs,
+            self.parked,
+            self.schedules,
+            self.control,
+            self.tokens,
+            self.budgets,
+        ]
 
     async def add_user(self, name: str = "ann", token: str = "token-of-ann", **changes: object) -> None:
         user = User(name, {"token": token} if token else {}, **changes)  # type: ignore[arg-type]  # keywords of a test
@@ -161,7 +172,7 @@ class World:
         self.clock.pass_to(self.clock.now() + timedelta(**span))
 
     def _services(self) -> Services:
-        settings = Settings.read({"SERVICE_BUS": "bus", "STORAGE": "storage", **self.settings})
+        settings = Settings.read({"SERVICE_BUS": "bus", "STORAGE": "storage", "QUICK_RETRIES": "0", **self.settings})
         parsed = load_text(self.pipeline, "pipeline.yaml")
         return Services(
             settings=settings,
@@ -174,6 +185,7 @@ class World:
             parked=ParkedTable(self.parked),
             schedules=ScheduleTable(self.schedules),
             admission=AdmissionTable(self.control, lambda: self.clock.now().timestamp()),
+            budgets=BudgetTable(self.budgets, lambda: 0.5, lambda: self.clock.now().timestamp(), self.clock.sleep),
             broker=self.broker,
             source=self.source,
             token_endpoint=self.token_endpoint,

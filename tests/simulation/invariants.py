@@ -15,6 +15,7 @@ from shared.checkpoint import WHOLE, Checkpoint, RunState
 from shared.errors import ErrorKind
 from shared.messages import StreamKey, WakeUp
 from tests.fakes.world import START
+from tests.simulation.budget_invariants import BUDGET_INVARIANTS
 from tests.simulation.chain_invariants import CHAIN_INVARIANTS, parents_of
 from tests.simulation.history import Commit, commits_of
 from tests.simulation.host import SLOTS
@@ -319,6 +320,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     nobody_is_passed_over,
     a_stop_stops,
     no_secret_leaves,
+    *BUDGET_INVARIANTS,
     *CHAIN_INVARIANTS,
     *TOKEN_INVARIANTS,
     *TURN_INVARIANTS,

@@ -37,6 +37,7 @@ from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
 from tests.simulation import host
 from tests.simulation.broker import DEAD, Message
+from tests.simulation.budget_mistakes import BUDGET_MISTAKES
 from tests.simulation.chain_mistakes import CHAIN_MISTAKES
 from tests.simulation.climates import BROKER_FAILS, INDEX_IS_SLOW, SCHEDULER_IS_HELD_UP
 from tests.simulation.group_mistakes import GROUP_MISTAKES
@@ -372,7 +373,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *(
         Mutant(*mistake)
-        for mistake in (*SLICE_MISTAKES, *GROUP_MISTAKES, *CHAIN_MISTAKES, *TOKEN_MISTAKES, *TURN_MISTAKES)
+        for mistakes in (SLICE_MISTAKES, GROUP_MISTAKES, CHAIN_MISTAKES, TOKEN_MISTAKES, TURN_MISTAKES, BUDGET_MISTAKES)
+        for mistake in mistakes
     ),
 )
 

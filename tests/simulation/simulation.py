@@ -12,6 +12,7 @@ from typing import Any
 from miners.scheduler import CURED_BY_TIME, CURED_BY_USER
 from shared.adapters import checkpoint_table
 from shared.adapters.admission_table import AdmissionTable
+from shared.adapters.budget_table import BudgetTable
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.adapters.delivery_table import DeliveryTable
 from shared.adapters.open_run_table import OpenRunTable
@@ -49,8 +50,6 @@ TICKS = timedelta(minutes=10)
 
 MOST_TICKS = 40
 TIMER_SECONDS = 60.0
-
-
 CURABLE = CURED_BY_TIME | CURED_BY_USER | {ErrorKind.UNKNOWN}
 
 
@@ -333,6 +332,7 @@ class Simulation:
             parked=ParkedTable(tables["parked"]),
             schedules=ScheduleTable(tables["schedules"]),
             admission=AdmissionTable(tables["control"], self.loop.time),
+            budgets=BudgetTable(tables["budgets"], self.rng.random, self.loop.time),
             broker=port(self.broker, "broker"),
             source=port(self.api, "source"),
             token_endpoint=port(self.token_endpoint, "token_endpoint"),

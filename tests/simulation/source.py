@@ -27,6 +27,9 @@ NEW = 1000
 EMPTY = "~"
 """Stands at the end of a cursor that an empty page has named: it leads on from the same place, but is another one."""
 
+BLOCKED = 300
+"""Seconds for which somebody who asked for too much is told to wait."""
+
 YOUNG = 660.0
 """Seconds for which an access token is never ended early: while it counts as fresh, by a clock that may jump back."""
 
@@ -58,6 +61,10 @@ class SimulatedApi:
     """Second, user and access token of every call, where tokens have to be asked for."""
     calls: list[tuple[float, str]] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
+    blocks: list[tuple[float, str, str | None]] = field(default_factory=list)
+    """Second at which an app, or one of its users, was told to wait for BLOCKED seconds."""
+    asked: list[tuple[float, StreamKey]] = field(default_factory=list)
+    """Second of every call, and what it was about."""
     leaks: list[str] = field(default_factory=list)
     bad: int = 0
     _complete: set[StreamKey] = field(default_factory=set)
@@ -67,6 +74,8 @@ class SimulatedApi:
     async def fetch(self, user: str, request: PageRequest, attachment: Attachment) -> Response:
         parts = urlsplit(request.url)
         self.calls.append((self.now(), user))
+        if parts.hostname == HOST:
+            self.asked.append((self.now(), StreamKey(*parts.path.split("/")[2:4], user)))
         if parts.hostname != HOST:
             self.leaks.append(user)
             return answer({"data": [], "next": None})
@@ -74,6 +83,8 @@ class SimulatedApi:
             return self._bad(REFUSALS)
         if self.rng.random() < self.work.trouble:
             return self._bad(PATIENT if self.rng.random() < 0.005 else TROUBLES)
+        if self.work.blocking and self.rng.random() < self.work.blocking:
+            return self._blocked(parts.path.split("/")[2], user)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if query.keys() & {"after", "offset"} and self.rng.random() < self.work.expiring:
             self.bad += 1
@@ -124,8 +135,19 @@ class SimulatedApi:
         self.bad += 1
         return self.rng.choice(answers)()
 
+    def _blocked(self, app: str, user: str) -> Response:
+        """Too much was asked, by this user or by all of them."""
+        self.bad += 1
+        if self.rng.random() < 0.5:
+            self.blocks.append((self.now(), app, None))
+            return answer({}, 429, **{"x-app-usage": '{"call_count": 100, "estimated_time_to_regain_access": 5}'})
+        self.blocks.append((self.now(), app, user))
+        return answer({}, 429, **{"retry-after": str(BLOCKED)})
+
     def _of(self, key: StreamKey) -> list[tuple[int, int, int]]:
-        return self._rows.setdefault(key, [(number, number, 1) for number in range(self.work.records)])
+        is_huge = self.work.huge and key.user == self.work.names[0]
+        count = self.work.huge if is_huge else self.work.records
+        return self._rows.setdefault(key, [(number, number, 1) for number in range(count)])
 
     def _branches(self, parent: int) -> list[tuple[int, int, int]]:
         """What a record leads to; it stays as it is."""

@@ -33,6 +33,7 @@ schedule: "0 0 0 1 1 *"
 source:
   base_url: https://api.example.com/v1/{name}
   auth: {auth}
+  limits: [{limits}]
 streams:
 """
 TOKEN_HOST = "login.example.com"
@@ -75,8 +76,8 @@ INCREMENTAL = (
 
 @dataclass(frozen=True)
 class Workload:
-    """`records` per user and stream come `size` to a page; there are `runs` runs, one after the other, of a stream
-    for each of `kinds` (see PAGINATORS) in a pipeline for each of `priorities`.
+    """`records` per user and stream, or `huge` of the first user, come `size` to a page; there are `runs` runs, one
+    after the other, of a stream for each of `kinds` (see PAGINATORS) in a pipeline for each of `priorities`.
 
     Chances of the API: `moving`, that fetching a page updates a record that lies before the cursor, which then stands
     at the end once more; `deleting`, that it deletes one; `trouble`, that it answers with one of the failures of
@@ -93,7 +94,8 @@ class Workload:
     Below each stream there are `chained` others, each fed by the one before it in the mode `chained_mode`: of every
     record they have `branches`.
 
-    `pacing` is what the pipeline says of `stagger` and `off_peak`.
+    `pacing` is what the pipeline says of `stagger` and `off_peak`, `limits` are those of its source; the API blocks an
+    app or a user with the chance `blocking`, and for 300 seconds nothing may be asked.
 
     `auth` is one of AUTHS. Where it is OAuth2, access tokens live for `token_life` seconds, and refresh tokens rotate.
     `token_trouble` is the chance that the token endpoint answers with one of the failures of troubles.py, `early` that
@@ -135,6 +137,9 @@ class Workload:
     chained_mode: str = "processing_mode: sequential"
     branches: int = 2
     pacing: str = ""
+    limits: str = ""
+    blocking: float = 0.0
+    huge: int = 0
     auth: str = "bearer"
     token_life: float = 3.0
     token_trouble: float = 0.0
@@ -212,7 +217,7 @@ def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
     second = SECOND.replace("batch_records: 4", "batch_seconds: 900") if workload.patient else SECOND
     outputs = second if workload.second else ""
     chain = workload.chained, workload.chained_mode
-    said = workload.kinds, _options(workload), workload.auth, outputs, workload.pacing, chain
+    said = workload.kinds, _options(workload), workload.auth, outputs, (workload.pacing, workload.limits), chain
     return {name: _pipeline(name, *said) for name in workload.priorities}
 
 
@@ -230,9 +235,15 @@ def _options(workload: Workload) -> str:
 
 @cache
 def _pipeline(
-    name: str, kinds: tuple[str, ...], options: str, auth: str, outputs: str, pacing: str, chain: tuple[int, str]
+    name: str,
+    kinds: tuple[str, ...],
+    options: str,
+    auth: str,
+    outputs: str,
+    pace: tuple[str, str],
+    chain: tuple[int, str],
 ) -> Pipeline:
-    text = PIPELINE.format(name=name, auth=AUTHS[auth], pacing=pacing)
+    text = PIPELINE.format(name=name, auth=AUTHS[auth], pacing=pace[0], limits=pace[1])
     for kind in kinds:
         text += STREAM.format(kind=kind, paginator=PAGINATORS[kind]) + options
         for depth in range(1, chain[0] + 1):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from tests.simulation.climates import CLIMATES
 from tests.simulation.events import EVENTS
 from tests.simulation.invariants import INVARIANTS
+from tests.simulation.limited import ALL_LIMITS, LIMITED, OFFSETS, SEVERAL, SIDE_BY_SIDE
 from tests.simulation.simulation import Simulation
 from tests.simulation.weather import Climate
 from tests.simulation.workload import BY_POSITION, PAGINATORS, Workload
@@ -15,8 +16,6 @@ EAGER = (("DELIVERY_RECORDS", "2"),)
 PAIRS = (("DELIVERY_RECORDS", "3"),)
 """An object for every other page."""
 
-SEVERAL = (("PAGES_PER_MESSAGE", "3"),)
-"""Pages that are mined and committed together."""
 ON_TIME = (("SCHEDULES", "cron"),)
 """Turns and hours are kept to."""
 
@@ -27,12 +26,10 @@ HOURS_IN_TURN = "stagger: 10m\n" + HOURS
 
 WINDOWS = "{ type: fixed, size: 4h }"
 SESSIONS = "{ type: session, gap: 150m }"
-OFFSETS = "{ strategy: calculated_offsets, records_per_slice: 2, max_concurrent: 3 }"
 PAGES = "{ strategy: known_pages, pages: 4, pages_per_slice: 1, max_concurrent: 2 }"
 IN_WINDOWS = "{ strategy: time_windows, max_concurrent: 2 }"
 SPLIT = "{ type: global, split: { at: 3 } }"
 
-SIDE_BY_SIDE = "processing_mode: parallel, max_concurrent: 3"
 BATCHES = "processing_mode: parallel, max_concurrent: 2, batch_size: 3"
 
 WORKLOADS: tuple[Workload, ...] = (
@@ -116,6 +113,7 @@ WORKLOADS: tuple[Workload, ...] = (
         events=("runs are cancelled",),
     ),
     Workload("windows left out", users=1, records=7, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
+    *LIMITED,
     Workload("offsets side by side", records=11, kinds=("offset",), parallel=OFFSETS, processes=3),
     Workload("offsets side by side, moving", records=11, kinds=("offset",), parallel=OFFSETS, moving=0.3, runs=2),
     Workload(
@@ -352,6 +350,8 @@ def mixed(rng: random.Random) -> tuple[Workload, Climate]:
             token_trouble=some(0.3),
             early=some(0.5),
         )
+    if rng.random() < 0.15:
+        workload = replace(workload, limits=rng.choice(ALL_LIMITS), blocking=some(0.1))
     return workload, climate
 
 

@@ -19,6 +19,7 @@ from shared.pipeline.spec.error_policy import ErrorPolicy
 from shared.pipeline.spec.fields import PLACEHOLDER, QueryValue, Spec
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
+from shared.pipeline.spec.limits import Limit
 from shared.pipeline.spec.off_peak import OffPeak
 from shared.pipeline.spec.outputs import (
     DEFAULT_OUTPUTS,
@@ -71,6 +72,7 @@ __all__ = [
     "Incremental",
     "JsonLines",
     "JsonLink",
+    "Limit",
     "NextQuery",
     "NoAuth",
     "OAuth2",

@@ -63,6 +63,23 @@ class Pipeline(Spec):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _limits_are_about_streams_that_are_there(self) -> Self:
+        names = [stream.name for stream in self.streams]
+        for limit in self.source.limits:
+            if unknown := [name for name in limit.streams if name not in names]:
+                raise ValueError(f"found a limit of the stream {unknown[0]!r}, allowed: {', '.join(names)}")
+        return self
+
+    @property
+    def app(self) -> str:
+        """Who shares the limits of the source."""
+        return f"app {self.source.app}" if self.source.app else self.pipeline
+
+    def has_company(self, stream: Stream) -> bool:
+        """Whether one user may be mined by several messages at a time."""
+        return len(self.streams) > 1 or stream.at_once > 1 or self.source.app is not None
+
     def stream(self, name: str) -> Stream | None:
         return next((stream for stream in self.streams if stream.name == name), None)
 

@@ -86,13 +86,17 @@ class Wait(Spec):
 
 
 class ResponseRule(Spec):
-    """A response that has all of this means `means`; of several rules the first that fits counts."""
+    """A response that has all of this means `means`; of several rules the first that fits counts.
+
+    A wait that it asks for `blocks` its user, or all users of the app.
+    """
 
     status: tuple[Status, ...] = ()
     header: HeaderMatch | None = None
     body: BodyMatch | None = None
     means: Meaning
     wait: Wait | None = None
+    blocks: Literal["user", "app"] = "user"
 
     @model_validator(mode="before")
     @classmethod
@@ -107,4 +111,6 @@ class ResponseRule(Spec):
             raise ValueError("found a rule for nothing, allowed: with status, header or body")
         if self.wait is not None and self.means not in WAITING:
             raise ValueError(f"found wait with {self.means}, allowed: with {' or '.join(sorted(WAITING))}")
+        if self.blocks == "app" and self.means not in WAITING:
+            raise ValueError(f"found blocks with {self.means}, allowed: with {' or '.join(sorted(WAITING))}")
         return self

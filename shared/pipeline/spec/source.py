@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from shared.pipeline.spec.auth import Auth
-from shared.pipeline.spec.fields import BaseUrl, Origin, SourceTemplate, Spec
+from shared.pipeline.spec.fields import BaseUrl, Name, Origin, SourceTemplate, Spec
+from shared.pipeline.spec.limits import Limit
 from shared.pipeline.spec.reading import ResponseRule
 
 
@@ -11,7 +12,7 @@ class Source(Spec):
     """The API: where it is and how one user is let in.
 
     `allowed_origins` are origins besides that of `base_url` to which next links may lead; the credential goes
-    to these origins only.
+    to these origins only. Pipelines that name the same `app` share its limits, blocks and breaker.
     """
 
     base_url: BaseUrl
@@ -19,3 +20,5 @@ class Source(Spec):
     headers: dict[str, SourceTemplate] = Field(default={})
     allowed_origins: tuple[Origin, ...] = ()
     responses: tuple[ResponseRule, ...] = ()
+    app: Name | None = None
+    limits: tuple[Limit, ...] = ()
