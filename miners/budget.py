@@ -131,12 +131,16 @@ async def _granted(work: Work, budgets: Budgets, lease: str, services: Services)
     until = services.now() + timedelta(seconds=services.settings.request_seconds) + SPARE
     for _ in range(ROUNDS):
         for whose, name, lanes in budgets:
-            ask = Ask(lanes, held.of(whose), lease, until.timestamp(), _quantum(work, services))
+            quantum, ahead = _quantum(work, services), services.budgets.latency
+            ask = Ask(lanes, held.of(whose), lease, until.timestamp(), quantum, ahead)
             answer = await services.budgets.ask(name, ask, services.now())
             held.take(whose, answer)
             if answer.at is not None:
                 break
         else:
+            now = services.now().timestamp()
+            if (rest := held.latest_start(now) - now) > 0:
+                await services.sleep(rest)
             if held.use(services.now().timestamp()):
                 return
             continue
@@ -149,7 +153,7 @@ async def _waited(work: Work, whose: str, answer: Answer, services: Services) ->
     held, now = work.slots, services.now().timestamp()
     wait = max(0.0, (answer.at or now) - now)
     if wait <= max(SOON, held.lead + 0.5):
-        await services.sleep(wait)
+        await services.sleep(max(0.0, wait - services.budgets.latency))
         return
     if answer.slots and whose == "app" and work.ledger is not None:
         held.rest = min(LONGEST_REST, wait * max(0.0, work.ledger.open_strands / _pages(work, services) - 1))

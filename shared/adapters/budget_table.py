@@ -26,6 +26,9 @@ FRESH = 5.0
 MOST_KEPT = 10_000
 """Budgets that an instance remembers."""
 
+MOST_LATENCY = 0.25
+"""Seconds; a table that answers later than this is no measure."""
+
 TRIES = 8
 PAUSE = 0.02
 """Seconds; the longest pause before the second try, twice as long before each further one."""
@@ -79,6 +82,8 @@ class BudgetTable:
         self._known: OrderedDict[BudgetName, _Known] = OrderedDict()
         self._counters: dict[BudgetName, _Counter] = {}
         self._failures: OrderedDict[BudgetName, int] = OrderedDict()
+        self.latency = 0.0
+        """Seconds that a change takes here, about."""
 
     async def ask(self, name: BudgetName, ask: Ask, now: datetime) -> Answer:
         """Whether the request may be made now, and if not, when. Raises Conflict where too many write at once.
@@ -172,6 +177,7 @@ class BudgetTable:
                 answered.set_result(answer)
 
     async def _written(self, name: BudgetName, changes: list[Change]) -> list[Any]:
+        began = self._clock()
         known = self._known.get(name) or await self._read(name)
         for number in range(TRIES):
             budget, answers = known.budget, []
@@ -188,6 +194,7 @@ class BudgetTable:
                 known = await self._read(name)
                 continue
             self._keep(name, budget, etag)
+            self.latency += (min(MOST_LATENCY, self._clock() - began) - self.latency) / 8
             return answers
         raise Conflict("too many write the same budget at once")
 

@@ -1,9 +1,9 @@
 """Budgets: what may be asked of a source, and when. Pure; times are epoch seconds.
 
 A span is cut into SHARES shares, and every request is booked in one of them. The shares that any window of that length
-can touch never hold more requests than the limit allows. One share more is counted than would do, so that a request
-may arrive up to a share's length behind its time. So 48 of 50 parts of a limit can be used, and no window ever sees
-more than the whole.
+can touch never hold more requests than the limit allows. A few shares more are counted than would do, so that a
+request may be made a little late, and arrive a little later. So 120 of 125 parts of a limit can be used, and no window
+ever sees more than the whole.
 
 Shares are booked forwards only. Who comes when the next ones are full is given slots further on, in the order of
 asking, and comes back for them.
@@ -17,9 +17,12 @@ from typing import Any
 from shared.pipeline.breakers import CLOSED, Breaker
 from shared.pipeline.spec import Limit, Source
 
-SHARES = 48
-COUNTED = SHARES + 2
-"""Shares that a window can touch if what was booked in one may arrive in the next."""
+SHARES = 120
+LATE = 3
+"""Shares behind its own in which a request may still be made; one more, and it must have arrived."""
+
+COUNTED = SHARES + 1 + LATE + 1
+"""Shares of which something can arrive within one window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Ask:
     """What somebody wants: a request in all of these lanes. `held` are slots from before, by lane.
 
     `lease` names the request for lanes that count those under way, at the latest until `lease_until`. Who has to wait
-    books `quantum` slots at once.
+    books `quantum` slots at once. A slot that begins within `ahead` seconds is waited for by whoever asks.
     """
 
     lanes: tuple[Lane, ...]
@@ -64,6 +67,7 @@ class Ask:
     lease: str
     lease_until: float
     quantum: int = 1
+    ahead: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class Budget:
             return self, Answer(now + AGAIN)
         counted = [lane for lane in ask.lanes if lane.span is not None]
         held = {lane.name: live(ask.held.get(lane.name, ()), now) for lane in counted}
-        early = [(slots[0].start, name) for name, slots in held.items() if slots and slots[0].start > now]
+        early = [(slots[0].start, name) for name, slots in held.items() if slots and slots[0].start > now + ask.ahead]
         if early:
             return self, Answer(max(early)[0])
         missing = [lane for lane in counted if not held[lane.name]]
@@ -225,7 +229,7 @@ def _several(booked: Booked, lane: Lane, now: float, count: int) -> tuple[tuple[
         now = max(now, int(booked.paced) * width)
     for _ in range(count):
         booked = book(booked, lane, now)
-        slots.append(Slot(booked.newest * width, (booked.newest + 1) * width))
+        slots.append(Slot(booked.newest * width, (booked.newest + 1 + LATE) * width))
     return tuple(slots), booked
 
 

@@ -41,6 +41,10 @@ class HeldSlots:
         """What was booked by an answer is held from now on."""
         self.lanes |= {f"{whose}|{lane}": slots for lane, slots in answer.slots.items()}
 
+    def latest_start(self, now: float) -> float:
+        """When the last of the slots begins that come next in their lanes."""
+        return max((left[0].start for slots in self.lanes.values() if (left := live(slots, now))), default=now)
+
     def use(self, now: float) -> bool:
         """A request is made now: one slot of each lane is gone. False if one is over, and nothing may be asked."""
         if any(not live(slots, now) for slots in self.lanes.values()):

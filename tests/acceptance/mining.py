@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ class Mining:
     place: Path
     example: str
     users: list[dict[str, Any]]
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def output(self) -> Path:
@@ -44,7 +46,8 @@ class Mining:
 
     def mine(self) -> dict[str, Any]:
         """The summary, whatever the exit status."""
-        done = subprocess.run(self.command(), capture_output=True, text=True, check=False, timeout=MINE_SECONDS)
+        command, environ = self.command(), os.environ | self.settings
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=MINE_SECONDS)
         assert done.returncode in {0, 1}, done.stderr
         return json.loads(done.stdout)
 

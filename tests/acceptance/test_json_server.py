@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ STREAMS = {"posts": "posts", "comments": "comments", "posts_by_offset": "posts"}
 """Stream of the pipeline file, and the collection that it pages through."""
 
 PAGE_SIZE = 40
+SMALL_PAGE = 15
+LIMIT, LIMIT_SECONDS = 60, 10
+"""What examples/json-server-limits.yaml allows all users together."""
 LOG_LINE = re.compile(r'\[(?P<at>[^\]]+)\] "GET (?P<url>\S+) [^"]*" (?P<status>\d+) ')
 
 
@@ -35,9 +39,9 @@ def mined(job: Mining, stream: str) -> list[list[Any]]:
     ]
 
 
-def assert_complete(job: Mining, truth: list[list[Any]]) -> None:
+def assert_complete(job: Mining, truth: list[list[Any]], streams: Mapping[str, str] = STREAMS) -> None:
     """Each stream holds its collection exactly, under the right users."""
-    for stream, collection in STREAMS.items():
+    for stream, collection in streams.items():
         assert_exactly(mined(job, stream), [item for item in truth if item[0].endswith(f"/{collection}")])
 
 
@@ -81,6 +85,21 @@ def test_every_item_is_mined_exactly_once_though_the_gateway_throttles(gateway: 
     again = job.mine()
     assert (again["records"], again["duplicates"]) == (0, summary["records"])
     assert_complete(job, truth)
+
+
+def test_within_the_limits_of_the_file_the_gateway_never_refuses(gateway: Gateway, tmp_path: Path):
+    """Three worker processes keep to one limit of all users and one of each; the access log is the witness."""
+    workers = {"FUNCTIONS_WORKER_PROCESS_COUNT": "3"}
+    job = Mining(tmp_path, "json-server-limits.yaml", [line_of(gateway, user) for user in gateway.users()], workers)
+    job.users[:] = [user | {"params": user["params"] | {"page_size": SMALL_PAGE}} for user in job.users]
+    summary = job.mine()
+    assert (summary["exit_status"], summary["retries"]) == (0, 0)
+    assert_complete(job, gateway.truth("db"), {"posts": "posts"})
+    moments = Counter(at for _, at, _ in requests(gateway.log))
+    assert {status for _, _, status in requests(gateway.log)} == {200}
+    for second in moments:
+        within = sum(moments[second + timedelta(seconds=number)] for number in range(LIMIT_SECONDS))
+        assert within <= LIMIT, f"{within} requests in {LIMIT_SECONDS} s from {second}"
 
 
 def test_users_whom_the_gateway_refuses_are_parked_and_disturb_nobody(gateway: Gateway, tmp_path: Path):

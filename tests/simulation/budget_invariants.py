@@ -11,6 +11,9 @@ from tests.simulation.workload import pipelines_of
 HELD_UP = ("before source.fetch", "after budgets.", "host.", "after streams.", "after users.", "after tokens.")
 """Where a worker that stands still has been permitted to ask, and asks much later."""
 
+WRITTEN_DOWN = ("budgets.", "streams.", "broker.")
+"""Doors between being told to wait and having written it down."""
+
 SPARE = 1.0
 """Seconds between a worker's look at its memory and the call."""
 
@@ -61,9 +64,10 @@ def _is_out_of_time(simulation: Simulation) -> bool:
 
 
 def _lost_writes(simulation: Simulation) -> bool:
-    """A block that could not be written is known to its own run only."""
+    """Whether somebody who was told to wait may have been cut off before that was written down."""
     return any(
-        "budgets." in strike.point or strike.what in {"kill", "kill_all"} for strike in simulation.weather.struck
+        strike.what in {"kill", "kill_all"} or strike.point.split(" ")[1].startswith(WRITTEN_DOWN)
+        for strike in simulation.weather.struck
     )
 
 

@@ -43,6 +43,7 @@ CHOSEN = (
     "offsets side by side",
     "chained, several deep",
     "several pages a message",
+    "limits of all and each",
     "in turn",
     "off peak",
     "two outputs, one patient",
