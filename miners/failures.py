@@ -1,5 +1,6 @@
 """What becomes of a page that can't be had: later, elsewhere, or never."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from miners.splitting import smaller_batch, smaller_window, split
@@ -7,6 +8,7 @@ from miners.work import Work
 from shared.errors import Conflict, ErrorKind, InvalidCredential, RequestRejected, SourceError
 from shared.log import redacted
 from shared.outcome import Outcome
+from shared.pipeline.page_sizes import shrunk
 from shared.retries import next_wait
 from shared.runs import LONGEST_ERROR, fail, leave_out, park, postpone, write_and_send
 from shared.services import Services
@@ -25,6 +27,11 @@ async def failed(work: Work, error: SourceError, services: Services) -> Outcome:
     if isinstance(error, InvalidCredential) and not await _marked_as_rejected(work, services):
         await postpone(checkpoint, services.now(), services)
         return Outcome("postponed", error="the user was changed meanwhile")
+    if error.too_large and (smaller := shrunk(work.stream, checkpoint.page_size)) is not None:
+        now = services.now()
+        less = replace(checkpoint.postponed(now, now), page_size=smaller, retries=checkpoint.retries + 1)
+        await write_and_send(less, services)
+        return Outcome("shrunk", error=said, page_size=smaller)
     if isinstance(error, RequestRejected) and (halves := smaller_window(work) or smaller_batch(work)) is not None:
         return await split(work, halves, services)
     if error.kind is ErrorKind.CURSOR_EXPIRED and _may_restart(work):

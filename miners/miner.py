@@ -35,6 +35,7 @@ from shared.log import remember_secrets
 from shared.messages import WakeUp
 from shared.outcome import Outcome
 from shared.pipeline.chains import with_parent_fields
+from shared.pipeline.page_sizes import sized
 from shared.pipeline.slices import Slice
 from shared.pipeline.slots import HeldSlots
 from shared.pipeline.spec import Stream
@@ -224,7 +225,7 @@ async def _with_page(group: Group, services: Services, cache: SeenCache) -> tupl
 
 async def _one_page(group: Group, work: Work, services: Services, cache: SeenCache) -> tuple[Slice, Slice] | None:
     _check_bounds(work.checkpoint, work.run, work.stream)
-    page, now = await fetched(work, services)
+    page, now = await fetched(replace(work, stream=sized(work.stream, work.checkpoint.page_size)), services)
     if (halves := too_big_at_once(work, page)) is not None:
         return halves
     work, page = placed(work, page)

@@ -16,6 +16,7 @@ from shared.adapters.checkpoint_table import CommittedPage
 from shared.checkpoint import Checkpoint
 from shared.pipeline.chains import counted, decoded_counts, encoded_counts, passed_along
 from shared.pipeline.marks import is_before, later, written
+from shared.pipeline.page_sizes import grown
 from shared.pipeline.responses import Page
 from shared.pipeline.sessions import Session, labelled
 from shared.pipeline.spec import SessionWindows
@@ -55,7 +56,9 @@ async def settle(group: Group, had: Had, services: Services, cache: SeenCache) -
         session=session,
         not_before=_not_before(work, page, now),
     )
-    after = replace(after, slots=work.slots.encode(with_slots=False))
+    is_whole_slice = before.cursor == before.current.start and page.cursor is None
+    size = grown(work.stream, before.page_size, len(had.page.records), is_whole_slice=is_whole_slice)
+    after = replace(after, slots=work.slots.encode(with_slots=False), page_size=size)
     row = _outbox_row(before, sifted, lines, now)
     return Settled(after, row, sifted.learned, passed, len(sifted.kept), sifted.duplicates, had.skipped)
 

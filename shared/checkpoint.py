@@ -81,7 +81,8 @@ class Checkpoint:
     `passed_on` counts by stream what has been passed along to them; `of_parents` says that the slice itself has been
     made so (see chains.py), and `former` is the watermark that the run began with. `session` is the one in hand (see
     pipeline/sessions.py), `former_session` that with which the run began. `slots` are requests that are booked for
-    the page that comes next (see pipeline/slots.py). Times are UTC; sizes are bytes of JSON.
+    the page that comes next (see pipeline/slots.py). `page_size` is how many records are asked for where that is
+    adaptive (0: as the file says), and outlives runs. Times are UTC; sizes are bytes of JSON.
     """
 
     key: StreamKey
@@ -95,6 +96,7 @@ class Checkpoint:
     attempt: int = 0
     not_before: datetime | None = None
     slots: str = ""
+    page_size: int = 0
     cursor: str | None = None
     guard: LoopGuard = NO_LOOP
     failures: int = 0
@@ -206,6 +208,7 @@ class Checkpoint:
             former=watermark,
             session=session,
             former_session=session,
+            page_size=self.page_size,
             caught_up=caught_up,
             etag=self.etag,
         )

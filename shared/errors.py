@@ -77,15 +77,18 @@ class SourceError(HeadframeError):
     """A page could not be had from a source.
 
     `retry_after` is the wait in seconds that the source asked for, or None; `of_app` says that it asked all users of
-    the app to wait.
+    the app to wait, `too_large` that it was asked for too much at once.
     """
 
     kind = ErrorKind.UNKNOWN
 
-    def __init__(self, message: str, retry_after: float | None = None, *, of_app: bool = False):
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, of_app: bool = False, too_large: bool = False
+    ):
         super().__init__(message)
         self.retry_after = retry_after
         self.of_app = of_app
+        self.too_large = too_large
 
 
 class RateLimited(SourceError):

@@ -100,6 +100,7 @@ def _strand(run: Checkpoint, number: int) -> Checkpoint:
         part=run.part,
         todo=run.todo if number == 1 else "",
         shown=run.shown,
+        page_size=run.page_size,
         watermark=run.watermark,
         not_before=run.not_before,
         updated_at=run.updated_at,

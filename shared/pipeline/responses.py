@@ -42,6 +42,8 @@ TRANSIENT_CODES = frozenset({1, 2})
 CREDENTIAL_CODES = frozenset({102, 190})
 """Graph-like error codes, which arrive with status 200, 400 or 403 alike."""
 
+TOO_LARGE = 413
+
 LONGEST_SEARCHED = 1000
 """Characters of a text that a pattern of a pipeline file is searched in."""
 
@@ -51,6 +53,7 @@ FAILURES: dict[str, type[SourceError]] = {
     "invalid_credential": InvalidCredential,
     "rejected": RequestRejected,
     "cursor_expired": CursorExpired,
+    "too_large": RequestRejected,
     "malformed": MalformedResponse,
 }
 
@@ -202,7 +205,7 @@ def _as_told(rule: ResponseRule, response: Response, body: _Body, now: datetime)
         asked = asked_wait(rule.wait, response.headers, body.parsed_or_none, now)
     else:
         asked = retry_after(response.headers, now) if rule.means in PATIENT else None
-    return FAILURES[rule.means](said, asked, of_app=rule.blocks == "app")
+    return FAILURES[rule.means](said, asked, of_app=rule.blocks == "app", too_large=rule.means == "too_large")
 
 
 def _failure(response: Response, body: _Body, stream: Stream, now: datetime) -> SourceError:
@@ -227,7 +230,7 @@ def _classified(response: Response, error: Record, now: datetime) -> SourceError
         return TemporaryFailure(f"the source failed: {said}", asked)
     if 200 <= status < 300:
         return TemporaryFailure(f"an error inside {said}", asked)
-    return RequestRejected(f"the source refused the request: {said}")
+    return RequestRejected(f"the source refused the request: {said}", too_large=status == TOO_LARGE)
 
 
 def _code(error: Record) -> int | str | None:

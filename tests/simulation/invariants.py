@@ -28,7 +28,7 @@ from tests.simulation.workload import BY_POSITION, depth_of, kind_of, settings_o
 Line = dict[str, object]
 
 ENDINGS = frozenset(
-    {"committed", "split", "left_out", "resent", "ignored", "overtaken", "postponed", "retried", "parked"}
+    {"committed", "split", "shrunk", "left_out", "resent", "ignored", "overtaken", "postponed", "retried", "parked"}
     | {"delivered", "waiting", "replayed", "dropped", "returned"}
 )
 """Everything that may become of a message."""

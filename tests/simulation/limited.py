@@ -39,6 +39,8 @@ LIMITED: tuple[Workload, ...] = (
         limits=FOR_ALL_AND_EACH,
         events=("stop and go",),
     ),
+    Workload("sizes", records=23, adaptive=6, kinds=("cursor", "offset"), runs=2, written=4, processes=3),
+    Workload("sizes, several pages a message", records=23, adaptive=5, settings=SEVERAL, trouble=0.1),
     Workload("blocks", users=3, records=9, kinds=("cursor", "offset"), blocking=0.1, processes=3),
     Workload("blocks and limits", users=3, records=9, blocking=0.1, limits=TIGHT, settings=SEVERAL, processes=3),
     Workload("breakers", users=4, records=9, trouble=0.5, kinds=("cursor", "offset"), settings=TWO_TRIES),

@@ -79,13 +79,16 @@ class SimulatedApi:
         if parts.hostname != HOST:
             self.leaks.append(user)
             return answer({"data": [], "next": None})
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if not self._lets_in(user, dict(attachment.headers).get("Authorization", "").removeprefix("Bearer ")):
             return self._bad(REFUSALS)
         if self.rng.random() < self.work.trouble:
             return self._bad(PATIENT if self.rng.random() < 0.005 else TROUBLES)
+        if "size" in query and int(query["size"]) > self.rng.randint(1, self.work.adaptive):
+            self.bad += 1
+            return answer({}, 413)
         if self.work.blocking and self.rng.random() < self.work.blocking:
             return self._blocked(parts.path.split("/")[2], user)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if query.keys() & {"after", "offset"} and self.rng.random() < self.work.expiring:
             self.bad += 1
             return answer({"error": {"code": "expired"}}, 400)
@@ -167,16 +170,21 @@ class SimulatedApi:
         rows = [row for row in self._of(key) if _is_between(row[0], since, until)][: self.work.most]
         match key.stream:
             case "page_number":
-                return self._counted(key, rows, query["page"], (int(query["page"]) - 1) * self.work.size)
+                return self._counted(key, rows, query, query["page"], (int(query["page"]) - 1) * self.work.size)
             case "offset":
-                return self._counted(key, rows, query["offset"], int(query["offset"]))
+                return self._counted(key, rows, query, query["offset"], int(query["offset"]))
             case "single_page":
                 return self._answer(key, "", rows, {})
             case _:
                 return self._behind(key, rows, query)
 
-    def _counted(self, key: StreamKey, rows: list[tuple[int, int, int]], start: str, first: int) -> Response:
-        page = rows[first : first + self.work.size]
+    def _size(self, query: dict[str, str]) -> int:
+        return int(query.get("size", self.work.size))
+
+    def _counted(
+        self, key: StreamKey, rows: list[tuple[int, int, int]], query: dict[str, str], start: str, first: int
+    ) -> Response:
+        page = rows[first : first + self._size(query)]
         total = len(rows)
         if page:
             self._change(key, self._of(key), page[-1][0])
@@ -192,7 +200,7 @@ class SimulatedApi:
         since = "".join(f"&{edge}={query[edge]}" for edge in ("since", "until") if edge in query)
         after = int(start.rstrip(EMPTY) or "-1")
         found = [row for row in rows if row[0] > after]
-        size = self.rng.randrange(self.work.size) if self.rng.random() < self.work.ragged else self.work.size
+        size = self.rng.randrange(self.work.size) if self.rng.random() < self.work.ragged else self._size(query)
         page, more = found[:size], len(found) > size
         if key.user in self.work.looping_users:
             return self._answer(key, start, page, self._next(key, self._again(key, start, page, more), since))

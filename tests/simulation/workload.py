@@ -97,6 +97,9 @@ class Workload:
     `pacing` is what the pipeline says of `stagger` and `off_peak`, `limits` are those of its source; the API blocks an
     app or a user with the chance `blocking`, and for 300 seconds nothing may be asked.
 
+    With `adaptive`, pages begin with `size` records and may have so many, and the API refuses more than it bears, which
+    is now one number and now another.
+
     `auth` is one of AUTHS. Where it is OAuth2, access tokens live for `token_life` seconds, and refresh tokens rotate.
     `token_trouble` is the chance that the token endpoint answers with one of the failures of troubles.py, `early` that
     the API has ended a token before its time when it is used.
@@ -140,6 +143,7 @@ class Workload:
     limits: str = ""
     blocking: float = 0.0
     huge: int = 0
+    adaptive: int = 0
     auth: str = "bearer"
     token_life: float = 3.0
     token_trouble: float = 0.0
@@ -229,6 +233,9 @@ def _options(workload: Workload) -> str:
     options += [f"windows: {workload.windows}"] * bool(workload.windows)
     options += [f"parallel: {workload.parallel}"] * bool(workload.parallel)
     options += ["on_error: { mode: continue }"] * workload.leaves_out
+    if workload.adaptive:
+        sizes = f"value: {workload.size}, minimum: 1, maximum: {workload.adaptive}"
+        options += [f"page_size: {{ param: size, {sizes}, adaptive: true }}"]
     options += ["stop_when: all_seen"] * (workload.newest_first and not workload.incremental)
     return "".join(f"    {option}\n" for option in options)
 

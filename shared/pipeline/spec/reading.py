@@ -16,6 +16,7 @@ Meaning = Literal[
     "invalid_credential",
     "rejected",
     "cursor_expired",
+    "too_large",
     "malformed",
 ]
 PATIENT = frozenset({"rate_limited", "temporary"})

@@ -8,13 +8,17 @@ from shared.pipeline.spec.fields import BodyPath, Spec
 
 
 class PageSize(Spec):
-    """How many records a page is to have, and how the source is told; `minimum` and `maximum` are the source's own."""
+    """How many records a page is to have, and how the source is told; `minimum` and `maximum` are the source's own.
+
+    An `adaptive` size follows, between them, what the source bears and how much a user has.
+    """
 
     param: BodyPath
     value: int = Field(ge=1, strict=True)
     minimum: int | None = Field(None, ge=1, strict=True)
     maximum: int | None = Field(None, ge=1, strict=True)
     location: Literal["query", "body"] = "query"
+    adaptive: bool = False
 
     @model_validator(mode="after")
     def _is_within_bounds(self) -> Self:

@@ -208,6 +208,15 @@ class Stream(Spec):
         return values | {"paginator": {"type": "single_page"}}
 
     @model_validator(mode="after")
+    def _may_change_the_size_of_its_pages(self) -> Self:
+        if self.page_size is None or not self.page_size.adaptive:
+            return self
+        if self.paginator.type not in {"cursor", "offset"} or getattr(self.paginator, "limit", None) is not None:
+            found = f"{self.paginator.type}{' with limit' if self.paginator.type == 'offset' else ''}"
+            raise ValueError(f"found an adaptive page_size with {found}, allowed: with cursor, or offset without limit")
+        return self
+
+    @model_validator(mode="after")
     def _has_a_parent_to_speak_of(self) -> Self:
         passed = self.parent.input_mapping if self.parent else {}
         text = self.model_dump_json(exclude={"parent"})
