@@ -160,7 +160,7 @@ def log() -> Iterator[io.StringIO]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
     root.addHandler(handler)
     guard_handlers()
-    chatty = [root, *map(logging.getLogger, ("httpx", "httpcore", "headframe"))]
+    chatty = [root, *map(logging.getLogger, ("aiohttp.client", "asyncio", "headframe"))]
     for logger in chatty:
         logger.setLevel(logging.DEBUG)
     yield stream
