@@ -19,6 +19,7 @@ from typing import Protocol
 
 import aiohttp
 
+from shared.adapters.cookies import Cookies
 from shared.adapters.http_calls import Call, Unsendable, call, header_texts, merged
 from shared.adapters.http_lanes import Broken, Lanes, tls_context
 from shared.errors import MalformedResponse, RequestRejected, TemporaryFailure
@@ -130,22 +131,20 @@ class _UserClient:
     def __init__(self) -> None:
         self.used_at = 0.0
         self.fetching = 0
-        self._jar: aiohttp.CookieJar | None = None
+        self._cookies: Cookies | None = None
 
     def remember(self, answer: aiohttp.ClientResponse) -> None:
         """The cookies that came along; most sources send none."""
         if sent := answer.headers.getall("Set-Cookie", ()):
-            if self._jar is None:
-                self._jar = aiohttp.CookieJar(unsafe=True)  # unsafe: from hosts without a name too
-            self._jar.update_cookies_from_headers(sent, answer.url)
+            self._cookies = self._cookies or Cookies()
+            self._cookies.remember(str(answer.url), sent)
 
     def with_cookies(self, call: Call) -> Call:
         """The call giving them back, unless it says itself which."""
-        found = self._jar.filter_cookies(call.url) if self._jar is not None else None
-        if not found or "cookie" in map(str.lower, call.headers):
+        if self._cookies is None or "cookie" in map(str.lower, call.headers):
             return call
-        cookies = "; ".join(f"{each.key}={each.coded_value}" for each in found.values())
-        return replace(call, headers={**call.headers, "Cookie": cookies})
+        cookies = self._cookies.header(str(call.url))
+        return replace(call, headers={**call.headers, "Cookie": cookies}) if cookies else call
 
 
 def _call(request: PageRequest, attachment: Attachment) -> Call:

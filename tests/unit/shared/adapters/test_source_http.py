@@ -193,3 +193,17 @@ async def test_one_users_broken_connection_disturbs_nobody(called: Called):
     )
     assert isinstance(results[3], TemporaryFailure)
     assert all(isinstance(each, Response) for place, each in enumerate(results) if place != 3)
+
+
+async def test_cookies_that_the_file_names_are_sent_in_place_of_those_that_came(called: Called):
+    async def answer(request: web.Request) -> web.Response:
+        response = web.json_response({"data": []})
+        response.set_cookie("session", "came")
+        return response
+
+    called.source.answers["/"] = answer
+    await called.get()
+    await called.get(cookie="session=named")
+    assert called.last.headers.getall("Cookie") == ["session=named"]
+    await called.get()
+    assert called.last.headers.getall("Cookie") == ["session=came"]
