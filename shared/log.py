@@ -29,7 +29,7 @@ REMEMBERED = 1024
 URL_SAFE = bytes.maketrans(b"+/", b"-_")
 """From the common letters of base64 to those of URLs."""
 
-CHATTY = ("azure", "uamqp", "httpx", "httpcore")
+CHATTY = ("azure", "uamqp")
 """Libraries that log each call at INFO; a line per call costs more than the call."""
 
 PATTERNS = (

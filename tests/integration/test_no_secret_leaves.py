@@ -160,7 +160,7 @@ def log() -> Iterator[io.StringIO]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
     root.addHandler(handler)
     guard_handlers()
-    chatty = [root, *map(logging.getLogger, ("httpx", "httpcore", "headframe"))]
+    chatty = [root, *map(logging.getLogger, ("aiohttp.client", "asyncio", "headframe"))]
     for logger in chatty:
         logger.setLevel(logging.DEBUG)
     yield stream
@@ -174,7 +174,7 @@ def keeping_world(auth: str) -> World:
     world = World(lambda call: pytest.fail("the source is a real one"), PIPELINE.replace("AUTH", AUTHS[auth]))
     world.streams, world.users, world.open_runs = KeepingTable(), KeepingTable(), KeepingTable()
     world.parked, world.schedules, world.control = KeepingTable(), KeepingTable(), KeepingTable()
-    world.tokens = KeepingTable()
+    world.tokens, world.budgets = KeepingTable(), KeepingTable()
     world.services = world._services()
     return world
 
@@ -215,7 +215,7 @@ def all_that_left(world: World, log: io.StringIO) -> dict[str, bytes]:
     found = {"log": log.getvalue().encode()}
     sent: Iterable[Outgoing] = world.broker.sent
     found["messages"] = b"\n".join(flat(part) for each in sent for part in (each.body, each.message_id, each.queue))
-    names = ("streams", "users", "open_runs", "parked", "schedules", "control", "tokens")
+    names = ("streams", "users", "open_runs", "parked", "schedules", "control", "tokens", "budgets")
     for name, table in zip(names, world.tables, strict=True):
         assert isinstance(table, KeepingTable)
         rows = [part for row in table.written for part in (row.partition, row.key, *row.values.values())]

@@ -61,7 +61,7 @@ def ids_of(world: World, user: str) -> list[object]:
 PASSING = [
     (answer({}, 500), ErrorKind.TEMPORARY),
     (answer({"error": {"code": 2}}), ErrorKind.TEMPORARY),
-    (TemporaryFailure("the connection failed: ReadError"), ErrorKind.TEMPORARY),
+    (TemporaryFailure("the connection failed: ConnectionResetError"), ErrorKind.TEMPORARY),
     (answer({}, 429), ErrorKind.RATE_LIMITED),
     (answer({"error": {"code": 32}}, 400), ErrorKind.RATE_LIMITED),
     (Response(200, {}, b"<html>log in</html>"), ErrorKind.MALFORMED),

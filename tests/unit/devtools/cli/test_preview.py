@@ -214,7 +214,7 @@ def test_a_refused_request_names_the_key_that_its_status_speaks_of(stage: Stage,
 def test_a_server_that_is_not_there_is_told(stage: Stage):
     result = stage.preview(file=stage.file(base="http://127.0.0.1:1"))
     assert result.exit_code == 1
-    assert "temporary: the connection failed: ConnectError" in said(result)
+    assert "temporary: the connection failed: ConnectionRefusedError" in said(result)
     assert "source.base_url, if this stays so: nothing answers there" in result.output
 
 

@@ -55,13 +55,19 @@ async def test_the_credential_goes_to_allowed_origins_only(called: Called):
     assert called.source.requests == []
 
 
-async def test_no_log_of_the_http_library_shows_a_credential(called: Called, caplog: pytest.LogCaptureFixture):
-    """httpx logs each URL at INFO, httpcore each header at DEBUG where somebody asks for it."""
-    for name in ("httpx", "httpcore"):
-        caplog.set_level(logging.INFO, logger=name)
-    await called.get("/a", attachment=BEARER)
-    await called.get("/b", attachment=KEY)
-    assert any("/b" in message for message in caplog.messages)
+@pytest.mark.parametrize("raw", [[], [b"SSH-2.0-OpenSSH_9.6\r\n"], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]])
+async def test_no_log_and_no_error_of_the_http_library_shows_a_credential(
+    called: Called, caplog: pytest.LogCaptureFixture, raw: list[bytes]
+):
+    """aiohttp's own errors hold the URL and the headers of the request, and say some of it."""
+    caplog.set_level(logging.DEBUG)
+    called.source.raw["/b"] = raw
+    for attachment in (BEARER, KEY):
+        await called.get("/a", attachment=attachment)
+        with pytest.raises(TemporaryFailure) as failed:
+            await called.get("/b", attachment=attachment)
+        logging.getLogger("app").error("it failed", exc_info=failed.value)
+    assert caplog.text.count("TemporaryFailure") >= 2
     assert "canary" not in caplog.text
 
 
@@ -187,3 +193,17 @@ async def test_one_users_broken_connection_disturbs_nobody(called: Called):
     )
     assert isinstance(results[3], TemporaryFailure)
     assert all(isinstance(each, Response) for place, each in enumerate(results) if place != 3)
+
+
+async def test_cookies_that_the_file_names_are_sent_in_place_of_those_that_came(called: Called):
+    async def answer(request: web.Request) -> web.Response:
+        response = web.json_response({"data": []})
+        response.set_cookie("session", "came")
+        return response
+
+    called.source.answers["/"] = answer
+    await called.get()
+    await called.get(cookie="session=named")
+    assert called.last.headers.getall("Cookie") == ["session=named"]
+    await called.get()
+    assert called.last.headers.getall("Cookie") == ["session=came"]

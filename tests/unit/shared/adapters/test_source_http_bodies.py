@@ -116,7 +116,7 @@ async def test_a_source_that_is_not_there_is_a_temporary_failure(called: Called)
     called.source.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     server.close()
     await server.wait_closed()
-    with pytest.raises(TemporaryFailure, match=r"^the connection failed: ConnectError"):
+    with pytest.raises(TemporaryFailure, match=r"^the connection failed: ConnectionRefusedError"):
         await called.get()
 
 

@@ -15,6 +15,7 @@ from shared.pipeline.responses import Response
 from tests.unit.shared.adapters.conftest import CONTEXT, GENEROUS, HttpSource
 
 FORM = (("grant_type", "refresh_token"), ("refresh_token", "canary+/=& é"))
+BASIC = (("Authorization", "Basic canary"),)
 
 
 class Exchanged:
@@ -89,7 +90,7 @@ async def test_a_slow_answer_is_temporary(http_source: HttpSource):
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        ([], "the connection to the token endpoint failed: RemoteProtocolError"),
+        ([], "the connection to the token endpoint failed: ServerDisconnectedError"),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"], "the connection to the token endpoint failed"),
         ([b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\n{"], "content-encoding: found 'br'"),
         ([b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n{{{"], "body is broken"),
@@ -109,14 +110,15 @@ async def test_what_is_no_url_is_rejected_without_the_form(exchanged: Exchanged,
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.parametrize("raw", [[], [b"SSH-2.0-OpenSSH_9.6\r\n"], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]])
 async def test_no_log_and_no_error_of_the_http_library_shows_the_form(
-    exchanged: Exchanged, caplog: pytest.LogCaptureFixture
+    exchanged: Exchanged, caplog: pytest.LogCaptureFixture, raw: list[bytes]
 ):
-    for name in ("httpx", "httpcore"):
-        caplog.set_level(logging.DEBUG, name)
-    await exchanged.post(headers=(("Authorization", "Basic canary"),))
-    exchanged.source.raw["/broken"] = []
+    caplog.set_level(logging.DEBUG)
+    await exchanged.post(headers=BASIC)
+    exchanged.source.raw["/broken"] = raw
     with pytest.raises(HeadframeError) as caught:
-        await exchanged.post("/broken")
-    assert caplog.messages
-    assert "canary" not in caplog.text + repr(caught.value)
+        await exchanged.post("/broken", headers=BASIC)
+    logging.getLogger("app").error("it failed", exc_info=caught.value)
+    assert "TemporaryFailure" in caplog.text
+    assert "canary" not in caplog.text
