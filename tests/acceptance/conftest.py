@@ -40,6 +40,12 @@ class RealServer:
         """What the scripts of its folder go by."""
         return os.environ | {"PORT": str(self.port)} | self.settings
 
+    @property
+    def python(self) -> str:
+        """What runs its Python scripts: its own environment, where it installed what they import."""
+        own = self.folder / ".venv" / "bin" / "python"
+        return str(own) if own.exists() else sys.executable
+
     def users(self) -> list[dict[str, Any]]:
         return json.loads((self.folder / "data" / "users.json").read_text())
 
@@ -52,7 +58,7 @@ class RealServer:
 
     def truth(self, *arguments: str) -> list[list[Any]]:
         """Every item as [owner/table, id, content hash], asked anew from the server or its database."""
-        self.script(sys.executable, "oracle.py", *arguments)
+        self.script(self.python, "oracle.py", *arguments)
         lines = (self.folder / "data" / f"oracle-{arguments[0]}.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
 
@@ -104,7 +110,7 @@ def kinto() -> Iterator[RealServer]:
         server = RealServer(copy_of("kinto", Path(place)), free_port(), {"PGPORT": str(free_port())})
         try:
             server.start()
-            server.script(sys.executable, "seed.py")
+            server.script(server.python, "seed.py")
             yield server
         finally:
             server.script("bash", "start.sh", "stop")

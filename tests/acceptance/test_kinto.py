@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ def test_what_changes_while_it_is_mined_comes_with_this_run_or_the_next(kinto: R
 
     No version of a record is in the output twice.
     """
-    churn = [sys.executable, "churn.py", str(CHURN_SECONDS), str(CHANGES_PER_SECOND)]
+    churn = [kinto.python, "churn.py", str(CHURN_SECONDS), str(CHANGES_PER_SECOND)]
     with subprocess.Popen(churn, cwd=kinto.folder, env=kinto.environ, stdout=subprocess.DEVNULL) as changes:
         try:
             job.mine()
