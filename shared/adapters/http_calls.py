@@ -66,7 +66,7 @@ def header_texts(answer: aiohttp.ClientResponse) -> dict[str, str]:
     """By name in lower case; those that came several times are joined, and what is not UTF-8 is read as Latin-1."""
     texts: dict[str, str] = {}
     for name, value in answer.headers.items():
-        key, text = name.lower(), value if value.isascii() else _without_surrogates(value)
+        key, text = name.lower(), (value if value.isascii() else _without_surrogates(value)).strip(" \t")
         texts[key] = f"{texts[key]}, {text}" if key in texts else text
     return texts
 

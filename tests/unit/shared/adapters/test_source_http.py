@@ -55,6 +55,18 @@ async def test_the_credential_goes_to_allowed_origins_only(called: Called):
     assert called.source.requests == []
 
 
+LONG_NAME = "http://" + "a" * 64 + ".example"
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://a:99999/", "ftp://a/", "//a/", "", LONG_NAME])
+async def test_what_is_no_url_is_rejected_without_the_credential(called: Called, url: str):
+    """A name over 63 letters is found out only when it is looked up."""
+    for attachment in (BEARER, KEY):
+        with pytest.raises(RequestRejected) as refused:
+            await called.http.fetch("ann", PageRequest(url, {}, frozenset({f"{LONG_NAME}:80"})), attachment)
+        assert "canary" not in str(refused.value)
+
+
 @pytest.mark.parametrize("raw", [[], [b"SSH-2.0-OpenSSH_9.6\r\n"], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]])
 async def test_no_log_and_no_error_of_the_http_library_shows_a_credential(
     called: Called, caplog: pytest.LogCaptureFixture, raw: list[bytes]
