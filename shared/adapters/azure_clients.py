@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient
 
+from shared.adapters.azure_transport import open_transport
 from shared.adapters.blob_container import BlobContainer
 from shared.adapters.service_bus import ServiceBus
 from shared.adapters.table_account import Tables
@@ -57,5 +58,5 @@ def _bus(settings: Settings, identity: DefaultAzureCredential | None) -> Service
 
 def _blobs(settings: Settings, identity: DefaultAzureCredential | None) -> BlobServiceClient:
     if settings.storage:
-        return BlobServiceClient.from_connection_string(settings.storage)
-    return BlobServiceClient(settings.storage_blobs or "", credential=identity)
+        return BlobServiceClient.from_connection_string(settings.storage, transport=open_transport())
+    return BlobServiceClient(settings.storage_blobs or "", credential=identity, transport=open_transport())

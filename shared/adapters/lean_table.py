@@ -13,6 +13,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.adapters import table_wire
 from shared.adapters.azure_tables import AzureTable, known_etag, translation
+from shared.adapters.azure_transport import open_transport
 from shared.adapters.table_wire import Refusal, SharedKeyPolicy
 from shared.adapters.tables import MAX_OPERATIONS, Delete, Operation, Replace, Row, check_limits
 from shared.errors import StorageUnavailable, TooLarge
@@ -29,7 +30,8 @@ def open_wire(account: str, credential: AzureNamedKeyCredential | AsyncTokenCred
     else:
         signing = AsyncBearerTokenCredentialPolicy(credential, SCOPE)
     retry = AsyncRetryPolicy(retry_total=RETRIES, retry_backoff_factor=0.3)
-    return AsyncPipelineClient(account, policies=[UserAgentPolicy("headframe"), retry, signing])
+    policies = [UserAgentPolicy("headframe"), retry, signing]
+    return AsyncPipelineClient(account, policies=policies, transport=open_transport())
 
 
 class LeanTable(AzureTable):
@@ -53,6 +55,15 @@ class LeanTable(AzureTable):
         check_limits([row])
         known_etag(row)
         return _etag(_checked(await self._send(table_wire.replacement(self._name, row))))
+
+    async def put(self, row: Row) -> str:
+        check_limits([row])
+        return _etag(_checked(await self._send(table_wire.put(self._name, row))))
+
+    async def delete(self, row: Row) -> None:
+        response = await self._send(table_wire.deletion(self._name, row))
+        if response.status_code != 404 or _code(response) == "TableNotFound":
+            _checked(response)
 
     async def transact(self, operations: Sequence[Operation]) -> list[str | None]:
         if len(operations) > MAX_OPERATIONS:

@@ -7,6 +7,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.data.tables.aio import TableServiceClient
 
 from shared.adapters.azure_tables import AzureTable, translated
+from shared.adapters.azure_transport import open_transport
 from shared.adapters.lean_table import LeanTable, Wire, open_wire
 
 
@@ -19,13 +20,13 @@ class Tables:
 
     @classmethod
     def from_connection(cls, connection: str) -> "Tables":
-        service = TableServiceClient.from_connection_string(connection)
+        service = TableServiceClient.from_connection_string(connection, transport=open_transport())
         key = service.credential
         return cls(service, open_wire(service.url, key) if isinstance(key, AzureNamedKeyCredential) else None)
 
     @classmethod
     def from_identity(cls, endpoint: str, credential: AsyncTokenCredential) -> "Tables":
-        service = TableServiceClient(endpoint, credential=credential)
+        service = TableServiceClient(endpoint, credential=credential, transport=open_transport())
         return cls(service, open_wire(service.url, credential))
 
     async def open(self, name: str) -> AzureTable:

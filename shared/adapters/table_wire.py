@@ -83,6 +83,14 @@ def replacement(table: str, row: Row) -> HttpRequest:
     return HttpRequest("PUT", address(table, row), headers=headers, content=entity(row))
 
 
+def put(table: str, row: Row) -> HttpRequest:
+    return HttpRequest("PUT", address(table, row), headers=HEADERS, content=entity(row))
+
+
+def deletion(table: str, row: Row) -> HttpRequest:
+    return HttpRequest("DELETE", address(table, row), headers=HEADERS | {"If-Match": row.etag or "*"})
+
+
 def query(
     table: str, partition: str, first: str, last: str, limit: int, select: Sequence[str] | None, more: Mapping[str, str]
 ) -> HttpRequest:
