@@ -14,7 +14,7 @@ ENGINE := $(wildcard tests/integration/worker_engine_requirements.txt)
 $(shell $(BIN)/python -c '' 2>/dev/null || rm -f $(READY))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check start simulate kill-test bench test-all format lock docker clean
+.PHONY: help demo test check start simulate kill-test bench bench-peers test-all format lock docker clean
 
 help:  ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -26,8 +26,8 @@ demo: $(READY)  ## Mine 200 demo users and compare the output with the truth
 start: $(READY)  ## Stand-ins and local host, until Ctrl-C
 	@$(BIN)/headframe start $(ARGS)
 
-test: $(READY)  ## The whole test suite; it starts what it needs
-	@$(BIN)/pytest $(ARGS)
+test: $(READY)  ## The whole test suite on all cores; it starts what it needs
+	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: $(READY)  ## Style, types, import contracts, docs in step
 	$(BIN)/ruff check
@@ -48,6 +48,9 @@ kill-test: $(READY)  ## N=20 kills of members of the local stack while it mines;
 
 bench: $(READY)  ## Pages per second, and CPU milliseconds per page by process
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-peers: $(READY)  ## The same work by Headframe and by dlt, the Singer SDK and Airbyte's CDK
+	@$(BIN)/python -m bench.peers $(ARGS)
 
 test-all: $(READY)  ## The test suite on Python 3.11, 3.12 and 3.13, as far as found
 	@devtools/test_all.sh $(ARGS)

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
@@ -39,7 +40,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`cpu` is seconds by part of the stack."""
+    """`cpu` is seconds and `peaks` are MB by part of the stack, `runs` how many ended how."""
 
     latency_ms: float
     pages_per_message: int
@@ -47,6 +48,9 @@ class Result:
     records: int
     wall: float
     cpu: dict[str, float]
+    peaks: dict[str, float]
+    runs: dict[str, int]
+    exit_status: int
 
     def row(self) -> str:
         run = f"{self.latency_ms:7.0f} {self.pages_per_message:8} {self.pages:6}"
@@ -70,17 +74,18 @@ def main() -> int:
     work = Work(arguments.users, arguments.pages, arguments.records)
     print(f"{work.users} users x {work.pages} pages x {work.records} records; ms of CPU per page by process")
     print(HEADER)
-    results = [
-        measure(work, latency, together) for latency in arguments.latency_ms for together in arguments.pages_per_message
-    ]
+    results = []
+    for latency, together in product(arguments.latency_ms, arguments.pages_per_message):
+        results.append(measure(work, latency, together))
+        print(results[-1].row(), flush=True)
     complete = all(result.records == work.users * work.pages * work.records for result in results)
     print("every record delivered" if complete else f"records delivered: {[result.records for result in results]}")
     return 0 if complete else 1
 
 
-def measure(work: Work, latency_ms: float, pages_per_message: int) -> Result:
-    """One run on an empty data folder; prints its row."""
-    with tempfile.TemporaryDirectory() as place, mock_api(work, latency_ms, Path(place)) as port:
+def measure(work: Work, latency_ms: float, pages_per_message: int, revoked: str = "") -> Result:
+    """One run on an empty data folder."""
+    with tempfile.TemporaryDirectory() as place, mock_api(work, latency_ms, Path(place), revoked) as port:
         output = Path(place) / "output"
         pipelines = pipelines_with(pages_per_message, Path(place) / "pipelines")
         job = Job(pipelines, load_folder(pipelines), users(work, port), output)
@@ -89,9 +94,9 @@ def measure(work: Work, latency_ms: float, pages_per_message: int) -> Result:
         with data as folder, CpuSampler(lambda: pids(folder)) as sampler, display.running():
             summary = mine(job, folder, display)
         lines = sum(file.read_bytes().count(b"\n") for file in output.rglob("*.jsonl"))
-        result = Result(latency_ms, pages_per_message, summary.pages, lines, summary.seconds, sampler.seconds())
-    print(result.row(), flush=True)
-    return result
+        cpu, peaks = sampler.seconds(), sampler.peaks()
+        runs, status = dict(summary.runs), summary.exit_status
+        return Result(latency_ms, pages_per_message, summary.pages, lines, summary.seconds, cpu, peaks, runs, status)
 
 
 def pipelines_with(pages_per_message: int, place: Path) -> Path:
@@ -116,9 +121,10 @@ def pids(folder: DataFolder) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def mock_api(work: Work, latency_ms: float, place: Path) -> Iterator[int]:
+def mock_api(work: Work, latency_ms: float, place: Path, revoked: str = "") -> Iterator[int]:
     port_file = place / "mock_api.port"
     options = ["--pages", str(work.pages), "--records", str(work.records), "--latency-ms", str(latency_ms)]
+    options += ["--revoked", revoked] if revoked else []
     command = [sys.executable, "-m", "bench.mock_api", *options, "--port-file", str(port_file)]
     process = subprocess.Popen(command)
     try:

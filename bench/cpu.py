@@ -1,4 +1,4 @@
-"""CPU seconds of the processes of a stack, from their start, sampled until they end."""
+"""CPU seconds and memory of the processes of a stack, from their start, sampled until they end."""
 
 import contextlib
 import threading
@@ -18,12 +18,17 @@ class CpuSampler:
         self._pids = pids
         self._interval = interval
         self._seconds: dict[str, dict[int, float]] = {}
+        self._peaks: dict[str, int] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def seconds(self) -> dict[str, float]:
         """Part → CPU seconds, user and system."""
         return {part: sum(used.values()) for part, used in self._seconds.items()}
+
+    def peaks(self) -> dict[str, float]:
+        """Part → the most memory that one of its processes has held at a time, in MB."""
+        return {part: held / 1e6 for part, held in self._peaks.items()}
 
     def __enter__(self) -> "CpuSampler":
         self._thread.start()
@@ -50,3 +55,4 @@ class CpuSampler:
     def _add(self, part: str, process: psutil.Process) -> None:
         times = process.cpu_times()
         self._seconds.setdefault(part, {})[process.pid] = times.user + times.system
+        self._peaks[part] = max(self._peaks.get(part, 0), process.memory_info().rss)

@@ -27,11 +27,12 @@ def rendered(pages: int, records: int) -> list[bytes]:
 
 
 class MockApi(asyncio.Protocol):
-    """Answers after the latency; 401 for a token of nobody."""
+    """Answers after the latency; 401 for a token of nobody, and for the one that is revoked."""
 
-    def __init__(self, responses: list[bytes], latency: float):
+    def __init__(self, responses: list[bytes], latency: float, revoked: bytes = b""):
         self._responses = responses
         self._latency = latency
+        self._revoked = revoked
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
@@ -47,7 +48,8 @@ class MockApi(asyncio.Protocol):
 
     def _response(self, head: bytes) -> bytes:
         request = REQUEST.match(head)
-        if not TOKEN.search(head):
+        token = TOKEN.search(head)
+        if token is None or token.group(1) == self._revoked:
             return b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
         page = int(request.group(1) or 0) if request else len(self._responses)
         if page >= len(self._responses):
@@ -62,7 +64,8 @@ class MockApi(asyncio.Protocol):
 async def serve(arguments: argparse.Namespace) -> None:
     responses = rendered(arguments.pages, arguments.records)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: MockApi(responses, arguments.latency_ms / 1000), "127.0.0.1", 0)
+    latency, revoked = arguments.latency_ms / 1000, arguments.revoked.encode()
+    server = await loop.create_server(lambda: MockApi(responses, latency, revoked), "127.0.0.1", 0)
     draft = arguments.port_file.with_suffix(".part")
     draft.write_text(str(server.sockets[0].getsockname()[1]))
     draft.replace(arguments.port_file)
@@ -74,6 +77,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, required=True)
     parser.add_argument("--records", type=int, required=True)
     parser.add_argument("--latency-ms", type=float, default=0)
+    parser.add_argument("--revoked", default="", help="a token that is refused")
     parser.add_argument("--port-file", type=Path, required=True)
     try:
         asyncio.run(serve(parser.parse_args()))

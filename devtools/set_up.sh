@@ -58,7 +58,7 @@ if [ "$("$venv/bin/uv" --version 2>/dev/null | cut -d' ' -f2)" != "$(locked_uv)"
 fi
 echo "installing what uv.lock names"
 UV_PROJECT_ENVIRONMENT=$venv UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV='' \
-    "$venv/bin/uv" sync --quiet --frozen --all-extras --inexact --python "$venv/bin/python"
+    "$venv/bin/uv" sync --quiet --frozen --all-extras --inexact --compile-bytecode --python "$venv/bin/python"
 if [ -f "$engine" ]; then
     # Its metadata refuses Python below 3.13, but it runs there: uv would not install it.
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \

@@ -40,7 +40,7 @@ def files() -> Iterator[Path]:
                 continue
             if entry.is_dir():
                 pending.append(entry)
-            elif entry.name != "local.settings.json":
+            elif entry.name != "local.settings.json" and entry.suffix != ".png":
                 yield entry
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.timeout(1800)
 def test_no_seed_breaks_a_promise():
     """Exactly once in the output, every run ended, nothing left behind, no secret anywhere: see invariants.py."""
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         broken = [line for line in pool.map(outcome_of, range(SEEDS), chunksize=50) if line]
     assert not broken, "\n".join([*broken, *story_of(broken[0])])
 
