@@ -4,7 +4,6 @@ from urllib.request import getproxies
 
 from azure.core.pipeline.transport import AioHttpTransport
 
-
 PROXIES = {"http", "https", "all"}
 """As environments name them; `no` is named beside them, or alone."""
 
