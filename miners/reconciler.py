@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from miners.scheduler import start_run
+from processors.folding import fold_index
 from shared.adapters.open_run_table import OpenRun
 from shared.adapters.service_bus import Outgoing
 from shared.chains import begin_children, have_begun
@@ -122,7 +123,7 @@ async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Se
     if not await services.checkpoints.has_pages(open_run.key):
         if not await have_begun(checkpoint, services):
             return "moving"
-        await _forget_own_index(checkpoint, services)
+        await _tidy_index(checkpoint, services)
         await services.open_runs.remove(open_run)
         return "closed"
     delivery = await services.deliveries.read(open_run.key)
@@ -133,12 +134,16 @@ async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Se
     return "delivery_woken"
 
 
-async def _forget_own_index(checkpoint: Checkpoint, services: Services) -> None:
-    """A stream that emits all keeps its dedupe index for one run only; a parked one may go on."""
+async def _tidy_index(checkpoint: Checkpoint, services: Services) -> None:
+    """A stream that emits all keeps its dedupe index for one run only; a parked one may go on. Raises Conflict."""
     pipeline = services.pipelines.get(checkpoint.key.pipeline)
     stream = pipeline.stream(checkpoint.key.stream) if pipeline else None
-    if stream is not None and stream.emit == "all" and checkpoint.state is not RunState.PARKED:
+    if stream is None or checkpoint.state is RunState.PARKED:
+        return
+    if stream.emit == "all":
         await services.checkpoints.forget_index(checkpoint.key, checkpoint.index)
+    else:
+        await fold_index(checkpoint, services)
 
 
 def _patience(services: Services) -> timedelta:

@@ -1,30 +1,35 @@
 """The dedupe index in memory: what a user already has in a stream.
 
-The truth is an append-only log in the stream's partition, a row per page, of which the checkpoint says how far it
-reaches. An instance that has read it up to some position needs only what came after, so this cache saves reads and
+The truth is a log in the stream's partition, a row per page, of which the checkpoint says what it is called and how far
+it reaches. An instance that has read it up to some position needs only what came after, so this cache saves reads and
 can't be wrong: it is asked for an exact position.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from processors.records import SeenKeys, learn
+from processors.known_keys import KnownKeys
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.checkpoint import Checkpoint
 
 MOST_ENTRIES = 300_000
-"""Keys and streams held in memory, over all users: about 60 MB."""
+"""Keys and streams held in memory, over all users: about 60 MB. Of streams with many keys, six count as one."""
 
 
 @dataclass(slots=True)
 class _Known:
     position: int = 0
-    keys: SeenKeys = field(default_factory=dict)
+    keys: KnownKeys = field(default_factory=KnownKeys)
+    entries: int = 1
+    """What it counts for; a stream without keys takes room too."""
 
-    @property
-    def entries(self) -> int:
-        """A stream without keys takes room too."""
-        return len(self.keys) + 1
+    def learn(self, row: bytes) -> None:
+        self.keys.learn(row)
+        self.position += 1
+
+    def weighed(self) -> "_Known":
+        self.entries = self.keys.weight + 1
+        return self
 
 
 class SeenCache:
@@ -39,16 +44,15 @@ class SeenCache:
         """How many streams it knows now."""
         return len(self._known)
 
-    async def seen(self, checkpoint: Checkpoint, checkpoints: CheckpointTable) -> SeenKeys:
-        """What the index holds where `checkpoint` stands. Not to be changed by the caller."""
+    async def seen(self, checkpoint: Checkpoint, checkpoints: CheckpointTable) -> KnownKeys:
+        """What the index holds where `checkpoint` stands. Not to be changed by the caller. Raises Conflict."""
         name = (checkpoint.key, checkpoint.index)
         known = self._taken(name)
         if known.position > checkpoint.index_position:
             known = _Known()  # the index was begun anew under its old name
         if known.position < checkpoint.index_position:
             for row in await checkpoints.seen(checkpoint, known.position):
-                learn(known.keys, row)
-            known.position = checkpoint.index_position
+                known.learn(row)
         self._put(name, known)
         return known.keys
 
@@ -57,8 +61,7 @@ class SeenCache:
         name = (committed.key, committed.index)
         if learned and name in self._known and self._known[name].position == committed.index_position - 1:
             known = self._taken(name)
-            learn(known.keys, learned)
-            known.position = committed.index_position
+            known.learn(learned)
             self._put(name, known)
 
     def _taken(self, name: tuple[object, str]) -> _Known:
@@ -71,7 +74,7 @@ class SeenCache:
     def _put(self, name: tuple[object, str], known: _Known) -> None:
         if name in self._known:  # read by two at once: what is exact for both stays
             self._taken(name)
-        self._known[name] = known
+        self._known[name] = known.weighed()
         self._entries += known.entries
         while self._entries > self._most_entries and len(self._known) > 1:
             _, oldest = self._known.popitem(last=False)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import zstandard
 
@@ -32,6 +33,12 @@ SeenKeys = dict[bytes, bytes]
 """Hash of a primary key → hash of the content last kept under it."""
 
 
+class Seen(Protocol):
+    """The same, where it can only be asked."""
+
+    def get(self, key: bytes, /) -> bytes | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sifted:
     """The records to keep, how many were not, and what the dedupe index learns.
@@ -45,7 +52,7 @@ class Sifted:
     deleted: frozenset[int] = frozenset()
 
 
-def sift(records: list[Record], stream: Stream, seen: SeenKeys, since: SeenKeys | None = None) -> Sifted:
+def sift(records: list[Record], stream: Stream, seen: Seen, since: SeenKeys | None = None) -> Sifted:
     """Drop what the user already has, as the stream's `emit` says: what was `seen`, and `since`. Neither is changed.
 
     Records whose primary key is missing or null can't be compared and are kept. Without a primary key all are.

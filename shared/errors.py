@@ -139,6 +139,10 @@ class TooLarge(StorageError):
     """A row or transaction is over a limit of Table Storage."""
 
 
+class Damaged(StorageError):
+    """Rows that must be there are gone, and nobody of ours has removed them."""
+
+
 class StorageUnavailable(StorageError):
     """Storage throttled, timed out or could not be reached; what was asked may or may not have happened."""
 

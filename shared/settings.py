@@ -87,6 +87,12 @@ class Settings(BaseModel):
         ge=1,
         description="An open run without progress for so long gets a new wake-up.",
     )
+    index_rows: int = Field(
+        200,
+        alias="INDEX_ROWS",
+        ge=1,
+        description="Rows of the dedupe index of a stream and user above which they are folded when a run has ended.",
+    )
     pages_per_message: int = Field(
         1,
         alias="PAGES_PER_MESSAGE",

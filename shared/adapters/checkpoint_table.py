@@ -3,7 +3,7 @@
     checkpoint|all       where the run stands                   replaced with If-Match
     checkpoint|STRAND    where one of its strands stands        replaced with If-Match, together with that of the run
     page|RUN|SLICE|SEQ   a committed page that waits            inserted with the checkpoint, deleted when delivered
-    seen|INDEX|POSITION  keys and content hashes of a page      inserted with the checkpoint
+    seen|INDEX|POSITION  keys and content hashes of a page      inserted with the checkpoint, folded after runs
     passed|RUN|STREAM|N  what a page passes along, up to no. N  inserted with the checkpoint, deleted by the next run
     delivery             what delivery is about to write        see delivery_table.py
 
@@ -24,7 +24,7 @@ from shared.adapters import keys
 from shared.adapters.objects import ObjectStore
 from shared.adapters.tables import MAX_OPERATIONS, MAX_PROPERTY, Delete, Insert, Operation, Replace, Row, Table, Value
 from shared.checkpoint import WHOLE, Checkpoint, RunState
-from shared.errors import AlreadyExists, Conflict, ErrorKind
+from shared.errors import AlreadyExists, Conflict, Damaged, ErrorKind
 from shared.messages import Priority, StreamKey
 from shared.pipeline.chains import Passed, Values
 from shared.pipeline.loop_guard import LoopGuard
@@ -173,13 +173,36 @@ class CheckpointTable:
             raise Conflict("somebody else committed this page") from None
 
     async def seen(self, checkpoint: Checkpoint, since: int) -> list[bytes]:
-        """Index rows from position `since` up to where the checkpoint stands."""
-        first, last = (
-            _seen_key(checkpoint.index, since),
-            _seen_key(checkpoint.index, checkpoint.index_position),
-        )
-        rows = await self._table.range(partition_of(checkpoint.key), first, last, checkpoint.index_position - since)
+        """Index rows from position `since` up to where the checkpoint stands.
+
+        Raises Conflict where some are gone because the checkpoint is an old one, else Damaged.
+        """
+        wanted = checkpoint.index_position - since
+        if wanted <= 0:
+            return []
+        first, last = _seen_key(checkpoint.index, since), _seen_key(checkpoint.index, checkpoint.index_position)
+        rows = await self._table.range(partition_of(checkpoint.key), first, last, wanted)
+        if len(rows) < wanted:
+            latest = await self.read(checkpoint.key)
+            if latest is None or latest.index != checkpoint.index:
+                raise Conflict("the dedupe index has been folded, and its old rows removed")
+            raise Damaged(f"{checkpoint.key}: the dedupe index has {len(rows)} of {wanted} rows from {since} on")
         return [_joined(row) for row in rows]
+
+    async def indexes(self, key: StreamKey) -> list[str]:
+        """The names of all dedupe indexes that have rows, whether a checkpoint names them or not."""
+        names: list[str] = []
+        first = "seen|"
+        while rows := await self._table.range(partition_of(key), first, "seen}", 1, ()):
+            names.append(rows[0].key.split("|")[1])
+            first = f"seen|{names[-1]}}}"
+        return names
+
+    async def write_index(self, checkpoint: Checkpoint, rows: Sequence[bytes]) -> None:
+        """The rows of an index that no checkpoint names yet."""
+        partition = partition_of(checkpoint.key)
+        for position, data in enumerate(rows):
+            await self._table.insert(Row(partition, _seen_key(checkpoint.index, position), _chunks(data)))
 
     async def passed(self, parent: StreamKey, run: str, child: str, numbers: range) -> list[Values]:
         """What this run of the parent has passed along under these numbers, as far as it is there."""

@@ -22,7 +22,7 @@ from shared.adapters.tables import Table
 from shared.adapters.token_table import StoredTokens, TokenTable
 from shared.adapters.user_table import UserTable
 from shared.checkpoint import Checkpoint, RunState
-from shared.errors import AlreadyExists, Conflict, ErrorKind
+from shared.errors import AlreadyExists, Conflict, Damaged, ErrorKind
 from shared.messages import Priority, StreamKey
 from shared.pipeline.loop_guard import LoopGuard
 from shared.pipeline.oauth2 import LONGEST_TOKEN
@@ -173,8 +173,32 @@ async def test_an_index_is_forgotten_whole_and_alone(checkpoints: CheckpointTabl
     other = await checkpoints.replace(replace(checkpoint, index="index10", index_position=0))
     other = await checkpoints.commit(committed(other), [], b"kept")
     await checkpoints.forget_index(KEY, "index1")
-    assert await checkpoints.seen(checkpoint, 0) == []
+    assert await checkpoints.indexes(KEY) == ["index10"]
     assert await checkpoints.seen(other, 0) == [b"kept"]
+
+
+async def test_rows_of_the_index_that_are_missing_are_noticed(checkpoints: CheckpointTable):
+    """By whoever holds an old checkpoint as a conflict, by others as damage."""
+    checkpoint = await checkpoints.insert(BEGUN)
+    checkpoint = await checkpoints.commit(committed(checkpoint), [], b"row")
+    await checkpoints.forget_index(KEY, "index1")
+    with pytest.raises(Damaged):
+        await checkpoints.seen(checkpoint, 0)
+    await checkpoints.replace(replace(checkpoint, index="index2", index_position=0))
+    with pytest.raises(Conflict):
+        await checkpoints.seen(checkpoint, 0)
+
+
+async def test_an_index_written_beside_becomes_true_with_the_checkpoint_that_names_it(checkpoints: CheckpointTable):
+    """Rows as large as they get."""
+    checkpoint = await checkpoints.insert(BEGUN)
+    checkpoint = await checkpoints.commit(committed(checkpoint), [], b"row")
+    rows = [bytes([number]) * LARGEST_ROW for number in range(3)]
+    folded = replace(checkpoint, index="index1.f", index_position=len(rows))
+    await checkpoints.write_index(folded, rows)
+    assert set(await checkpoints.indexes(KEY)) == {"index1", "index1.f"}
+    assert await checkpoints.seen(checkpoint, 0) == [b"row"]
+    assert await checkpoints.seen(await checkpoints.replace(folded), 0) == rows
 
 
 async def test_pages_wait_in_their_order_until_they_are_marked_delivered(

@@ -52,7 +52,7 @@ async def every_record_shown_is_in_one_page(simulation: Simulation) -> None:
         answers = shown[key, start]
         if commit.count > 1:  # where the later pages start is in no checkpoint
             answers = [records for (of, _), each in shown.items() if of == key for records in each]
-        before = have[key, commit.before.index]
+        before = have[key, commit.before.index.partition(".")[0]]  # folded or not
         for row in commit.pages or (None,):
             page = [_shown(line) for line in lines_of(simulation, key, row)]
             if not any(_accounts_for(page, records, before, simulation) for records in answers):

@@ -40,6 +40,7 @@ from tests.simulation.broker import DEAD, Message
 from tests.simulation.budget_mistakes import BUDGET_MISTAKES
 from tests.simulation.chain_mistakes import CHAIN_MISTAKES
 from tests.simulation.climates import BROKER_FAILS, INDEX_IS_SLOW, SCHEDULER_IS_HELD_UP
+from tests.simulation.folding_mistakes import FOLDING_MISTAKES
 from tests.simulation.group_mistakes import GROUP_MISTAKES
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.slice_mistakes import SLICE_MISTAKES
@@ -299,10 +300,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "dedupe outside the transaction",
         ((CheckpointTable, "commit", _index_afterwards),),
-        (
-            "two runs",
-            "moving records",
-        ),
+        ("two runs", "moving records"),
     ),
     Mutant("short page as end", ((shared.pipeline.responses, "next_cursor", _short_page_is_the_end),)),
     Mutant("credential to a foreign next link", ((miners.fetching, "page_request", _any_origin),)),
@@ -322,10 +320,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "dead letter completed before its replay is sent",
         ((host.Worker, "_one", _complete_dead_letters_first),),
-        (
-            "no reconciler, trouble",
-            "no reconciler, messages expire",
-        ),
+        ("no reconciler, trouble", "no reconciler, messages expire"),
     ),
     Mutant(
         "blob referenced before it is written",
@@ -373,7 +368,10 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     *(
         Mutant(*mistake)
-        for mistakes in (SLICE_MISTAKES, GROUP_MISTAKES, CHAIN_MISTAKES, TOKEN_MISTAKES, TURN_MISTAKES, BUDGET_MISTAKES)
+        for mistakes in (
+            *(SLICE_MISTAKES, GROUP_MISTAKES, CHAIN_MISTAKES, TOKEN_MISTAKES, TURN_MISTAKES),
+            *(BUDGET_MISTAKES, FOLDING_MISTAKES),
+        )
         for mistake in mistakes
     ),
 )

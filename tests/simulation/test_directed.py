@@ -47,6 +47,7 @@ CHOSEN = (
     "in turn",
     "off peak",
     "two outputs, one patient",
+    "folded",
 )
 
 Case = tuple[str, Strike]

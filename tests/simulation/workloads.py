@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tests.simulation.climates import CLIMATES
 from tests.simulation.events import EVENTS
+from tests.simulation.folded import FOLDED
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.limited import ALL_LIMITS, LIMITED, OFFSETS, SEVERAL, SIDE_BY_SIDE
 from tests.simulation.simulation import Simulation
@@ -114,6 +115,7 @@ WORKLOADS: tuple[Workload, ...] = (
     ),
     Workload("windows left out", users=1, records=7, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
     *LIMITED,
+    *FOLDED,
     Workload("offsets side by side", records=11, kinds=("offset",), parallel=OFFSETS, processes=3),
     Workload("offsets side by side, moving", records=11, kinds=("offset",), parallel=OFFSETS, moving=0.3, runs=2),
     Workload(

@@ -5,6 +5,7 @@ import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from processors.dedupe import SeenCache
 from processors.records import CONTENT_BYTES, KEY_BYTES, SeenKeys, learn
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.checkpoint import Checkpoint
+from shared.errors import Conflict, Damaged
 from shared.messages import Priority, StreamKey
 from shared.pipeline.loop_guard import LoopGuard
 from tests.fakes.memory_objects import MemoryObjects
@@ -22,6 +24,10 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 def entry(name: object) -> bytes:
     return hashlib.sha256(str(name).encode()).digest()[: KEY_BYTES + CONTENT_BYTES]
+
+
+async def seen(cache: SeenCache, checkpoint: Checkpoint, index: "Index") -> SeenKeys:
+    return dict((await cache.seen(checkpoint, index.checkpoints)).items())
 
 
 class Index:
@@ -43,17 +49,17 @@ class Index:
         return await self.checkpoints.commit(after, [], learned), learned
 
     def holds(self, user: str = "ann") -> SeenKeys:
-        seen: SeenKeys = {}
+        held: SeenKeys = {}
         for learned in self.truth.get(user, []):
-            learn(seen, learned)
-        return seen
+            learn(held, learned)
+        return held
 
 
 async def test_what_is_in_the_index_is_seen():
     index, cache = Index(), SeenCache()
     checkpoint, _ = await index.commit(await index.begin(), 1, 2)
     checkpoint, _ = await index.commit(checkpoint, 3)
-    assert await cache.seen(checkpoint, index.checkpoints) == index.holds()
+    assert await seen(cache, checkpoint, index) == index.holds()
 
 
 async def test_what_was_just_committed_need_not_be_read():
@@ -65,7 +71,7 @@ async def test_what_was_just_committed_need_not_be_read():
         checkpoint, learned = await index.commit(checkpoint, number)
         cache.advance(checkpoint, learned)
     index.table.away = True
-    assert await cache.seen(checkpoint, index.checkpoints) == index.holds()
+    assert await seen(cache, checkpoint, index) == index.holds()
 
 
 async def test_pages_of_other_instances_are_read_when_needed():
@@ -73,11 +79,11 @@ async def test_pages_of_other_instances_are_read_when_needed():
     checkpoint = await index.begin()
     for number in range(6):
         cache = mine if number % 3 else other
-        assert await cache.seen(checkpoint, index.checkpoints) == index.holds()
+        assert await seen(cache, checkpoint, index) == index.holds()
         checkpoint, learned = await index.commit(checkpoint, number, number + 1)
         cache.advance(checkpoint, learned)
-    assert await mine.seen(checkpoint, index.checkpoints) == index.holds()
-    assert await other.seen(checkpoint, index.checkpoints) == index.holds()
+    assert await seen(mine, checkpoint, index) == index.holds()
+    assert await seen(other, checkpoint, index) == index.holds()
 
 
 async def test_a_page_that_was_skipped_is_not_skipped_in_the_cache():
@@ -88,7 +94,7 @@ async def test_a_page_that_was_skipped_is_not_skipped_in_the_cache():
     checkpoint, _ = await index.commit(checkpoint, 1)
     checkpoint, learned = await index.commit(checkpoint, 2)
     cache.advance(checkpoint, learned)
-    assert await cache.seen(checkpoint, index.checkpoints) == index.holds()
+    assert await seen(cache, checkpoint, index) == index.holds()
 
 
 async def test_an_index_begun_anew_under_its_old_name_is_empty():
@@ -97,7 +103,26 @@ async def test_an_index_begun_anew_under_its_old_name_is_empty():
     checkpoint, _ = await index.commit(await index.begin(), 1, 2)
     await cache.seen(checkpoint, index.checkpoints)
     await index.checkpoints.remove(checkpoint.key)
-    assert await cache.seen(await index.begin(), index.checkpoints) == {}
+    assert await seen(cache, await index.begin(), index) == {}
+
+
+async def test_an_old_checkpoint_whose_rows_are_gone_is_a_conflict():
+    """Whoever holds it is too late; to take what is left for the whole index would bring records twice."""
+    index, cache = Index(), SeenCache()
+    old, _ = await index.commit(await index.begin(), 1, 2)
+    await index.checkpoints.replace(replace(old, index="run1.folded", index_position=0))
+    await index.checkpoints.forget_index(old.key, old.index)
+    with pytest.raises(Conflict):
+        await cache.seen(old, index.checkpoints)
+
+
+async def test_rows_that_somebody_has_deleted_are_not_passed_over():
+    """Going on would bring records twice; the error names stream and user."""
+    index, cache = Index(), SeenCache()
+    checkpoint, _ = await index.commit(await index.begin(), 1, 2)
+    await index.checkpoints.forget_index(checkpoint.key, checkpoint.index)
+    with pytest.raises(Damaged, match=r"ann.* has 0 of 1 rows"):
+        await cache.seen(checkpoint, index.checkpoints)
 
 
 async def test_streams_and_indexes_do_not_mix():
@@ -105,9 +130,9 @@ async def test_streams_and_indexes_do_not_mix():
     for user in ("ann", "bob"):
         checkpoint, _ = await index.commit(await index.begin(user), user)
         await cache.seen(checkpoint, index.checkpoints)
-        assert await cache.seen(checkpoint, index.checkpoints) == index.holds(user)
+        assert await seen(cache, checkpoint, index) == index.holds(user)
     other = replace(checkpoint, index="run2", index_position=0)
-    assert await cache.seen(other, index.checkpoints) == {}
+    assert await seen(cache, other, index) == {}
 
 
 async def test_there_is_a_bound_and_what_was_forgotten_is_read_again():
@@ -116,7 +141,7 @@ async def test_there_is_a_bound_and_what_was_forgotten_is_read_again():
     for user in map(str, range(30)):
         checkpoints[user], _ = await index.commit(await index.begin(user), *(f"{user}/{n}" for n in range(9)))
     for user in [*checkpoints, *checkpoints]:
-        assert await cache.seen(checkpoints[user], index.checkpoints) == index.holds(user)
+        assert await seen(cache, checkpoints[user], index) == index.holds(user)
         assert len(cache) <= 10
 
 
@@ -139,7 +164,7 @@ async def test_growing_by_commits_keeps_the_bound_too():
         second, learned = await index.commit(second, f"b{number}")
         cache.advance(second, learned)
     assert len(cache) == 1
-    assert await cache.seen(second, index.checkpoints) == index.holds("bob")
+    assert await seen(cache, second, index) == index.holds("bob")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 1), st.integers(0, 3)), max_size=40))
@@ -151,7 +176,7 @@ def test_it_always_holds_exactly_what_the_index_holds(steps: list[tuple[str, int
         checkpoints: dict[str, Checkpoint] = {}
         for step, (user, which, count) in enumerate(steps):
             before = checkpoints.get(user) or await index.begin(user)
-            assert await caches[which].seen(before, index.checkpoints) == index.holds(user)
+            assert await seen(caches[which], before, index) == index.holds(user)
             checkpoints[user], learned = await index.commit(before, *((step, n) for n in range(count)))
             caches[which].advance(checkpoints[user], learned)
 
