@@ -33,7 +33,7 @@ def test_a_credential_that_no_key_opens_is_nothing():
     assert CredentialCipher(NEW).decrypt(closed) is None
 
 
-@pytest.mark.parametrize("keys", ["canary-key", f"{NEW},canary-key"])
+@pytest.mark.parametrize("keys", ["canary-key", f"{NEW},canary-key"], ids=["alone", "behind another"])
 def test_a_key_that_is_none_is_refused_and_not_shown(keys: str):
     with pytest.raises(InvalidSettings) as refusal:
         CredentialCipher(keys)
