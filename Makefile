@@ -27,7 +27,7 @@ start: $(READY)  ## Stand-ins and local host, until Ctrl-C
 	@$(BIN)/headframe start $(ARGS)
 
 test: $(READY)  ## The whole test suite on all cores; it starts what it needs
-	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)  ## Style, types, import contracts, docs in step
 	$(BIN)/ruff check
