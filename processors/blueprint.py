@@ -6,6 +6,7 @@ from typing import Any
 
 import azure.functions as func
 
+from processors.compaction import compact as compact_outputs
 from processors.dead_letters import Letter, handle
 from processors.delivery import deliver as deliver_pages
 from shared.log import invocation
@@ -41,6 +42,12 @@ async def deliver(message: func.ServiceBusMessage) -> None:
     async with invocation("deliver") as log:
         ready = await services()
         log.outcome = await deliver_pages(letter_of(message, ready.settings.queue_deliver), ready)
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule="%COMPACT_CRON%", run_on_startup=False)
+async def compact(timer: func.TimerRequest) -> None:
+    async with invocation("compact") as log:
+        log.outcome = await compact_outputs(await services())
 
 
 @queue_trigger(blueprint, "%QUEUE_MINE_HIGH%/$deadletterqueue")

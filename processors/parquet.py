@@ -14,6 +14,9 @@ from shared.pipeline.spec import Parquet
 
 Kind = Literal["boolean", "integer", "number", "string", "json"]
 
+JSON_COLUMNS = "json_columns"
+"""In the metadata of an object: the names of its columns whose texts are JSON."""
+
 LARGEST = 2**63
 EXACT = 2**53
 """Whole numbers up to here are exact as floats."""
@@ -23,7 +26,6 @@ def parquet(lines: bytes, output: Parquet) -> tuple[bytes, bytes]:
     """The object, and the schema that stands beside it. The same lines give the same bytes, for one version of
     pyarrow, which is loaded here because that takes a second."""
     import pyarrow as pa
-    from pyarrow.parquet import write_table
 
     types = {"boolean": pa.bool_(), "integer": pa.int64(), "number": pa.float64()}
     records = [json.loads(line) for line in lines.splitlines()]
@@ -33,12 +35,22 @@ def parquet(lines: bytes, output: Parquet) -> tuple[bytes, bytes]:
     fields, arrays = [], []
     for name, values in columns.items():
         kind = types.get(kinds[name], pa.string())
-        told = {"format": "json"} if kinds[name] == "json" else None
-        fields.append(pa.field(shown[name], kind, metadata=told))
+        fields.append(pa.field(shown[name], kind))
         arrays.append(pa.array([_as(kinds[name], value) for value in values], type=kind))
+    texts = [shown[name] for name, kind in kinds.items() if kind == "json"]
+    data = as_object(pa.table(arrays, schema=pa.schema(fields)), texts, output.compression)
+    return data, _schema({shown[name]: kind for name, kind in kinds.items()})
+
+
+def as_object(table: Any, json_columns: Iterable[str], compression: str) -> bytes:
+    """The bytes of a table, in whose metadata stands which of its texts are JSON."""
+    from pyarrow.parquet import ParquetWriter
+
     sink = io.BytesIO()
-    write_table(pa.table(arrays, schema=pa.schema(fields)), sink, compression=output.compression, store_schema=False)
-    return sink.getvalue(), _schema({shown[name]: kind for name, kind in kinds.items()})
+    with ParquetWriter(sink, table.schema, compression=compression, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({JSON_COLUMNS: json.dumps(sorted(json_columns))})
+    return sink.getvalue()
 
 
 def schema_name(name: str, schema: bytes) -> str:

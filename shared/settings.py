@@ -51,6 +51,11 @@ class Settings(BaseModel):
         description="NCRONTAB of the scheduler: how often it looks who is due.",
     )
     reconcile_cron: str = Field("30 * * * * *", alias="RECONCILE_CRON", description="NCRONTAB of the reconciler.")
+    compact_cron: str = Field(
+        "0 40 * * * *",
+        alias="COMPACT_CRON",
+        description="NCRONTAB of the function that merges small objects, of outputs that say `merge_after`.",
+    )
     schedules: Literal["cron", "requested"] = Field(
         "cron",
         alias="SCHEDULES",

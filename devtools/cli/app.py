@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from devtools.cli import backfill, dead_letters, demo, init, mine, plan, preview, runs, start, status, summary, users
+from devtools.cli import (
+    backfill,
+    compact,
+    dead_letters,
+    demo,
+    init,
+    mine,
+    plan,
+    preview,
+    runs,
+    start,
+    status,
+    summary,
+    users,
+)
 from devtools.cli.progress import Display
 from devtools.cli.terminal import messages, results, say
 from devtools.cli.users_file import read_users
@@ -36,6 +50,7 @@ app.command("preview")(preview.preview)
 app.command("init")(init.init)
 app.command("plan")(plan.plan)
 app.command("backfill")(backfill.backfill)
+app.command("compact")(compact.compact)
 
 
 def main() -> None:

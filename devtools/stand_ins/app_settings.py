@@ -22,6 +22,7 @@ NAMED_BY_TRIGGERS = (
     "QUEUE_DELIVER",
     "SCHEDULE_CRON",
     "RECONCILE_CRON",
+    "COMPACT_CRON",
 )
 """Triggers refer to these as `%NAME%`, which a host resolves from settings only, never from our defaults."""
 

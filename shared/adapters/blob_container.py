@@ -1,10 +1,12 @@
 """Objects as block blobs of an Azure container."""
 
 import contextlib
+from collections.abc import AsyncIterator
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
+from shared.adapters.objects import Found
 from shared.errors import AlreadyExists, OutputUnavailable
 
 
@@ -36,6 +38,15 @@ class BlobContainer:
             await self._client.delete_blob(name)
         except ResourceNotFoundError:
             pass
+        except AzureError as error:
+            raise OutputUnavailable(f"blob storage: {_reason(error)}") from None
+
+    async def list(self, prefix: str) -> AsyncIterator[Found]:
+        try:
+            async for blob in self._client.list_blobs(name_starts_with=prefix):
+                yield Found(blob.name, blob.size, blob.last_modified)
+        except ResourceNotFoundError:  # the container is made at the first write
+            return
         except AzureError as error:
             raise OutputUnavailable(f"blob storage: {_reason(error)}") from None
 

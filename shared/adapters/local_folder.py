@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 import os
 import secrets
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from shared.adapters.objects import Found
 from shared.errors import AlreadyExists, OutputUnavailable
 
 
@@ -31,6 +34,27 @@ class LocalFolder:
             await asyncio.to_thread((self._folder / name).unlink, missing_ok=True)
         except OSError as error:
             raise OutputUnavailable(f"{self._folder / name}: {error.strerror}") from None
+
+    async def list(self, prefix: str) -> AsyncIterator[Found]:
+        try:
+            found = await asyncio.to_thread(self._listed, prefix)
+        except OSError as error:
+            raise OutputUnavailable(f"{self._folder / prefix}: {error.strerror}") from None
+        for each in found:
+            yield each
+
+    def _listed(self, prefix: str) -> Sequence[Found]:
+        """What is deleted while it is looked at is not there; drafts are no objects."""
+        found = []
+        for folder, _, names in os.walk(self._folder / prefix):
+            for name in names:
+                file = Path(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    if not (name.startswith(".") and name.endswith(".part")):
+                        facts = file.stat()
+                        modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                        found.append(Found(file.relative_to(self._folder).as_posix(), facts.st_size, modified))
+        return sorted(found, key=lambda each: each.name)
 
     def _write_once(self, name: str, data: bytes) -> None:
         target = self._folder / name

@@ -1,6 +1,18 @@
 """Objects that are written once: pages too large for a row, and the output."""
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object that is there: its size in bytes, and when it was written, in UTC."""
+
+    name: str
+    size: int
+    modified: datetime
 
 
 class ObjectStore(Protocol):
@@ -14,4 +26,8 @@ class ObjectStore(Protocol):
 
     async def delete(self, name: str) -> None:
         """An object that is gone already is fine."""
+        ...
+
+    def list(self, prefix: str) -> AsyncIterator[Found]:
+        """The objects whose names begin with `prefix`, which is empty or ends in `/`, in the order of their names."""
         ...

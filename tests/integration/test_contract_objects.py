@@ -5,6 +5,7 @@ import gzip
 import json
 import secrets
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,19 @@ async def test_deleting_twice_is_deleting_once(objects: ObjectStore):
     assert await objects.read(NAME) is None
     await objects.write_once(NAME, b"again")
     assert await objects.read(NAME) == b"again"
+
+
+async def test_objects_are_listed_by_name_with_size_and_time(objects: ObjectStore):
+    """Those below the prefix, and nothing where nothing was ever written."""
+    assert [each async for each in objects.list("")] == []
+    before = datetime.now(UTC)
+    for name in ("b/x.jsonl", "a/c/y.jsonl", "a/_merged/1.json", "a/b.jsonl", "a/merged-1.jsonl", "a1/z.jsonl"):
+        await objects.write_once(name, name.encode())
+    found = [each async for each in objects.list("a/")]
+    assert [each.name for each in found] == ["a/_merged/1.json", "a/b.jsonl", "a/c/y.jsonl", "a/merged-1.jsonl"]
+    assert [each.size for each in found] == [len(each.name) for each in found]
+    assert all(abs(each.modified - before) < timedelta(minutes=1) for each in found)
+    assert len([each async for each in objects.list("")]) == 6
 
 
 # What only a folder can meet

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 
 from shared.adapters.checkpoint_table import CommittedPage, to_checkpoint, to_page
 from shared.adapters.tables import Row
 from shared.checkpoint import Checkpoint
+from shared.services import utc_now
 from tests.fakes.memory_objects import MemoryObjects
 from tests.fakes.memory_tables import MemoryTable
 
@@ -62,8 +64,8 @@ class WatchedTable(MemoryTable):
 class WatchedObjects(MemoryObjects):
     """Remembers every object that was ever written."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(now)
         self.written: dict[str, bytes] = {}
 
     async def write_once(self, name: str, data: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from miners.miner import mine
 from miners.reconciler import reconcile
 from miners.scheduler import schedule
+from processors.compaction import compact
 from processors.dead_letters import Letter, handle
 from processors.delivery import deliver
 from shared.errors import HeadframeError
@@ -19,7 +20,11 @@ from tests.simulation.processes import Killed, Process, Weather
 SLOTS = 2
 """Messages that one process works on at once."""
 
-TIMERS: dict[str, Callable[[Services], Awaitable[Outcome]]] = {"schedule": schedule, "reconcile": reconcile}
+TIMERS: dict[str, Callable[[Services], Awaitable[Outcome]]] = {
+    "schedule": schedule,
+    "reconcile": reconcile,
+    "compact": compact,
+}
 
 
 class Book(Protocol):

@@ -42,6 +42,7 @@ from tests.simulation.chain_mistakes import CHAIN_MISTAKES
 from tests.simulation.climates import BROKER_FAILS, INDEX_IS_SLOW, SCHEDULER_IS_HELD_UP
 from tests.simulation.folding_mistakes import FOLDING_MISTAKES
 from tests.simulation.group_mistakes import GROUP_MISTAKES
+from tests.simulation.merging_mistakes import MERGING_MISTAKES
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.slice_mistakes import SLICE_MISTAKES
 from tests.simulation.token_mistakes import TOKEN_MISTAKES
@@ -370,7 +371,7 @@ MUTANTS: tuple[Mutant, ...] = (
         Mutant(*mistake)
         for mistakes in (
             *(SLICE_MISTAKES, GROUP_MISTAKES, CHAIN_MISTAKES, TOKEN_MISTAKES, TURN_MISTAKES),
-            *(BUDGET_MISTAKES, FOLDING_MISTAKES),
+            *(BUDGET_MISTAKES, FOLDING_MISTAKES, MERGING_MISTAKES),
         )
         for mistake in mistakes
     ),

@@ -84,8 +84,7 @@ class Simulation:
         )
         self.loop = VirtualLoop()
         self.tables = {name: WatchedTable(self.loop.time) for name in TABLES}
-        self.pages, self.output = WatchedObjects(), WatchedObjects()
-        self.second = WatchedObjects()
+        self.pages, self.output, self.second = (WatchedObjects(self.now) for _ in range(3))
         chances = {"duplicate": work.duplicate, "lost": work.lost, "expired": work.expired, "late": work.late}
         self.broker = SimulatedBroker(bus, self.now, **chances, ring=self._ring)
         self.token_server = TokenServer(
@@ -273,7 +272,7 @@ class Simulation:
     async def _timers(self) -> None:
         """One scheduler and one reconciler at a time, on any process; now and then two."""
         while True:
-            for name in ("schedule", "reconcile") if self.workload.reconciler else ("schedule",):
+            for name in self.workload.timers:
                 count = min(len(self._workers), 1 + (self.rng.random() < 0.1))
                 for worker in self.rng.sample(list(self._workers.values()), count):
                     self._spawn(worker.timer(name))

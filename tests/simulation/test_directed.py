@@ -48,6 +48,7 @@ CHOSEN = (
     "off peak",
     "two outputs, one patient",
     "folded",
+    "merged, one user",
 )
 
 Case = tuple[str, Strike]

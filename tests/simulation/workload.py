@@ -49,6 +49,9 @@ outputs:
   - { type: json_lines }
   - { type: json_lines, to: "file:///second", compression: gzip, partition_by: [user, record.id], batch_records: 4 }
 """
+MERGING = """
+outputs: [{ type: json_lines, merge_after: 1m, merge_bytes: 2000 }]
+"""
 FED = """
   - name: {kind}-{depth}
     path: "/{kind}-{depth}/{{parent.id}}"
@@ -110,8 +113,8 @@ class Workload:
     Chances of the broker: `duplicate`, `lost`, `expired` and `late` (see broker.py). `skew` is the largest error of a
     process's clock in seconds; `events` are what happens meanwhile (see events.py); `large_pages` puts every page into
     a blob; a process remembers at most `cache_entries` keys; `second` gives the pipelines a second output, which waits
-    longer for its batches if it is `patient`. `settings`
-    are app settings.
+    longer for its batches if it is `patient`; with `merging`, objects are merged a minute after they were written.
+    `settings` are app settings.
     """
 
     name: str
@@ -163,12 +166,18 @@ class Workload:
     cache_entries: int = MOST_ENTRIES
     second: bool = False
     patient: bool = False
+    merging: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> list[str]:
         """The users."""
         return [f"user{number}" for number in range(self.users)]
+
+    @property
+    def timers(self) -> tuple[str, ...]:
+        """The functions that run by time."""
+        return "schedule", *("reconcile",) * self.reconciler, *("compact",) * self.merging
 
     @property
     def streams(self) -> list[str]:
@@ -219,7 +228,7 @@ def as_written(value: Any) -> str:
 
 def pipelines_of(workload: Workload) -> dict[str, Pipeline]:
     second = SECOND.replace("batch_records: 4", "batch_seconds: 900") if workload.patient else SECOND
-    outputs = second if workload.second else ""
+    outputs = MERGING if workload.merging else second if workload.second else ""
     chain = workload.chained, workload.chained_mode
     said = workload.kinds, _options(workload), workload.auth, outputs, (workload.pacing, workload.limits), chain
     return {name: _pipeline(name, *said) for name in workload.priorities}

@@ -8,6 +8,7 @@ from tests.simulation.events import EVENTS
 from tests.simulation.folded import FOLDED
 from tests.simulation.invariants import INVARIANTS
 from tests.simulation.limited import ALL_LIMITS, LIMITED, OFFSETS, SEVERAL, SIDE_BY_SIDE
+from tests.simulation.merged import MERGED
 from tests.simulation.simulation import Simulation
 from tests.simulation.weather import Climate
 from tests.simulation.workload import BY_POSITION, PAGINATORS, Workload
@@ -116,6 +117,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("windows left out", users=1, records=7, incremental=True, windows=WINDOWS, leaves_out=True, expiring=0.3),
     *LIMITED,
     *FOLDED,
+    *MERGED,
     Workload("offsets side by side", records=11, kinds=("offset",), parallel=OFFSETS, processes=3),
     Workload("offsets side by side, moving", records=11, kinds=("offset",), parallel=OFFSETS, moving=0.3, runs=2),
     Workload(

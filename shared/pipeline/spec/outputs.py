@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from shared.pipeline.spec.custom import Custom
-from shared.pipeline.spec.fields import Spec
+from shared.pipeline.spec.fields import Duration, Spec
 
 PLACE = re.compile(r"^(blob://[a-z0-9](-?[a-z0-9])+|file:///.+)$")
 ENTITY = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?$")
@@ -42,12 +42,16 @@ class Objects(Spec):
     `to` is a place (absent: the setting OUTPUT). `partition_by` makes the folders below pipeline and stream, in this
     order. `batch_records` and `batch_bytes` bound an object, and so much, or `batch_seconds` since the first record,
     starts its delivery (absent: DELIVERY_RECORDS, DELIVERY_BYTES and DELIVERY_SECONDS).
+
+    Objects that are `merge_after` old are merged into such of about `merge_bytes` (absent: never).
     """
 
     partition_by: tuple[Partition, ...] = ("date",)
     batch_records: int | None = Field(None, ge=1, strict=True)
     batch_bytes: int | None = Field(None, ge=1, strict=True)
     batch_seconds: float | None = Field(None, ge=0, strict=True)
+    merge_after: Duration | None = None
+    merge_bytes: int = Field(64 * 1024 * 1024, ge=1, strict=True)
     to: Place | None = None
 
     @model_validator(mode="after")
