@@ -156,18 +156,14 @@ async def _waited(work: Work, whose: str, answer: Answer, services: Services) ->
         await services.sleep(max(0.0, wait - services.budgets.latency))
         return
     if answer.slots and whose == "app" and work.ledger is not None:
-        held.rest = min(LONGEST_REST, wait * max(0.0, work.ledger.open_strands / _pages(work, services) - 1))
+        held.rest = min(LONGEST_REST, wait * max(0.0, work.ledger.open_strands / work.turn(services.settings) - 1))
     early = held.lead if held.begins_at(now + wait) else -services.random() * min(wait, SPREAD)
     raise NotYet(datetime.fromtimestamp(now + wait - early, UTC))
 
 
-def _pages(work: Work, services: Services) -> int:
-    return work.stream.pages_per_message or services.settings.pages_per_message
-
-
 def _quantum(work: Work, services: Services) -> int:
-    """How many pages a message mines when it has to wait for its turn; a strand mines one."""
-    return 1 if work.stream.at_once > 1 else _pages(work, services)
+    """How many slots are booked by who has to wait: those of a turn. A strand mines one page, however long its turn."""
+    return 1 if work.stream.at_once > 1 else work.turn(services.settings)
 
 
 async def _given_back(work: Work, budgets: Budgets, services: Services, *, only_begun: bool = False) -> None:

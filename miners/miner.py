@@ -131,7 +131,7 @@ async def _prepared(checkpoint: Checkpoint, ledger: Checkpoint | None, services:
 
 async def _mine_group(begun: Work, services: Services, cache: SeenCache) -> Outcome:
     """Page after page as far as the group goes, then commit them and continue. Raises Conflict."""
-    group, most = Group(begun, services.now()), begun.stream.pages_per_message or services.settings.pages_per_message
+    group, most = Group(begun, services.now()), begun.turn(services.settings)
     while True:
         try:
             halves = await _with_page(group, services, cache)

@@ -9,6 +9,7 @@ from shared.pipeline.slots import HeldSlots
 from shared.pipeline.spec import Pipeline, Stream
 from shared.pipeline.templates import Scopes
 from shared.pipeline.watermarks import Span, window_scope
+from shared.settings import Settings
 from shared.users import User
 
 
@@ -33,6 +34,10 @@ class Work:
     def run(self) -> Checkpoint:
         """What belongs to the whole run: the dedupe index, the watermark, counts."""
         return self.ledger or self.checkpoint
+
+    def turn(self, settings: Settings) -> int:
+        """How many pages a message mines, if they all come at once."""
+        return (self.stream.pages_per_message or settings.pages_per_message) * self.user.weight
 
     @property
     def scopes(self) -> Scopes:

@@ -32,6 +32,8 @@ class UserState(StrEnum):
 class User:
     """`credentials` and `params` are what templates in a pipeline file may name.
 
+    `weight` is how many turns of others one of this user's is as long as.
+
     `rejected` names the pipelines whose source has refused the credential since it was put in; putting in a new
     one clears it. `sealed` are credentials that no key of ours opens: they are kept as they are, for the right key.
     Credentials never show in `repr`.
@@ -42,6 +44,7 @@ class User:
     params: dict[str, Any] = field(default_factory=dict)
     state: UserState = UserState.ACTIVE
     expires_at: datetime | None = None
+    weight: int = 1
     rejected: frozenset[str] = frozenset()
     sealed: bytes | None = field(default=None, repr=False)
     etag: str | None = field(default=None, compare=False, repr=False)

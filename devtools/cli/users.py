@@ -50,11 +50,11 @@ def list_users(data: Data = None) -> None:
     async def read(services: Services) -> list[User]:
         return [user async for user in services.users.all()]
 
-    table = Table("user", "state", "credentials", "params", "refused by", box=None)
+    table = Table("user", "state", "weight", "credentials", "params", "refused by", box=None)
     for user in with_services(data, read):
         names = ", ".join(sorted(user.credentials))
         params = ", ".join(f"{name}={value}" for name, value in sorted(user.params.items()))
-        table.add_row(user.id, str(user.state), names, params, ", ".join(sorted(user.rejected)))
+        table.add_row(user.id, str(user.state), str(user.weight), names, params, ", ".join(sorted(user.rejected)))
     results().print(table)
 
 

@@ -16,8 +16,9 @@ from shared.errors import BadInput
 from shared.pipeline.spec import Pipeline
 from shared.users import User
 
-KEYS = ("user", "credentials", "params", "expires_at")
+KEYS = ("user", "credentials", "params", "expires_at", "weight")
 MOST_MISTAKES = 20
+HEAVIEST = 50
 LONGEST_ID = 256
 """Characters; an encoded id must fit a table key several times over."""
 
@@ -82,6 +83,7 @@ def _user(line: str, known: dict[str, User], places: dict[str, str]) -> User:
         _credentials(values.get("credentials", {})),
         _params(values.get("params", {})),
         expires_at=_moment(values.get("expires_at")),
+        weight=_weight(values.get("weight", 1)),
     )
     if user.id in known:
         raise BadInput(f"user: found {user.id!r}, which {places[user.id]} has; allowed: each user once")
@@ -127,6 +129,12 @@ def _moment(value: Any) -> datetime | None:
     except (TypeError, ValueError):
         raise BadInput(f"expires_at: found {_kind(value)}, allowed: such as 2026-12-31T00:00:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _weight(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= HEAVIEST:
+        raise BadInput(f"weight: found {_kind(value)}, allowed: a whole number from 1 to {HEAVIEST}")
+    return value
 
 
 def _missing(user: User, pipelines: Iterable[Pipeline]) -> Iterator[tuple[str, str, str]]:

@@ -47,6 +47,8 @@ class UserTable:
         }
         if user.expires_at is not None:
             values["expires_at"] = user.expires_at
+        if user.weight != 1:
+            values["weight"] = user.weight
         return Row(keys.encode(user.id), "user", values, user.etag)
 
     def _to_user(self, row: Row) -> User:
@@ -60,6 +62,7 @@ class UserTable:
             params=json.loads(values["params"]),
             state=UserState(values["state"]),
             expires_at=values.get("expires_at"),
+            weight=values.get("weight", 1),
             rejected=frozenset(json.loads(values["rejected"])),
             etag=row.etag,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import Conflict
 from shared.runs import cancel
-from shared.users import User, UserState
+from shared.users import UserState
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -23,15 +23,15 @@ async def rotate_credentials(simulation: "Simulation") -> None:
         await simulation.some_seconds(60)
         token = simulation.new_token(user)
         if simulation.chance() < 0.5:
-            await simulation.outside.users.put(User(user, {"token": token}))
+            await simulation.outside.users.put(simulation.workload.user(user, token))
             await simulation.some_seconds(20)
             simulation.let_in(user, token)
         else:
             simulation.let_in(user, token)
             await simulation.some_seconds(20)
-            await simulation.outside.users.put(User(user, {"token": token}))
+            await simulation.outside.users.put(simulation.workload.user(user, token))
     for user in rotating:  # whoever was refused in between has a credential to go on with
-        await simulation.outside.users.put(User(user, {"token": simulation.tokens[user][-1]}))
+        await simulation.outside.users.put(simulation.workload.user(user, simulation.tokens[user][-1]))
 
 
 async def revoke_a_credential(simulation: "Simulation") -> None:

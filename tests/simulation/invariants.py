@@ -257,7 +257,8 @@ async def calls_are_bounded(simulation: Simulation) -> None:
     faults = sum(work.processes * SLOTS if strike.what == "kill_all" else SLOTS for strike in simulation.weather.struck)
     again = ended["repeated"] + ended["lock lost"] + ended["dead-lettered"]
     disturbed = sum(count for (_, what), count in simulation.outcomes.items() if what in {"overtaken", "parked"})
-    lost = (faults + again + disturbed) * settings_of(work.settings).pages_per_message  # a turn is lost as a whole
+    turn = settings_of(work.settings).pages_per_message * work.heavy
+    lost = (faults + again + disturbed) * turn  # it is lost as a whole
     most = pages + simulation.api.bad + lost + len(simulation.api.leaks)
     if len(simulation.api.calls) > most:
         raise Violation(f"{len(simulation.api.calls)} calls for {pages} pages, {simulation.api.bad} bad answers")

@@ -26,7 +26,6 @@ from shared.messages import StreamKey
 from shared.outcome import Outcome
 from shared.runs import resume
 from shared.services import TABLES, Services
-from shared.users import User
 from tests.fakes.token_server import TokenServer
 from tests.fakes.world import START
 from tests.simulation.broker import SimulatedBroker
@@ -169,7 +168,7 @@ class Simulation:
         for user, (token,) in self.tokens.items():
             refused = user in self.workload.refused_users
             self.let_in(user, "canary-nobody-secret" if refused else token)
-            await self.outside.users.put(User(user, {"token": token}))
+            await self.outside.users.put(self.workload.user(user, token))
 
     async def _until_ended(self) -> None:
         """Ask for runs, and again where nothing goes on and somebody could not be started."""

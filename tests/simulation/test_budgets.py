@@ -1,5 +1,7 @@
 """Limits under many workers: used nearly whole, and shared so that nobody waits for a huge neighbour."""
 
+from collections import Counter
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -43,3 +45,14 @@ def test_small_users_do_not_wait_for_a_huge_one(how: dict[str, Any]):
     fair = 3 * work.users / 2.0
     last = max(at for at, key in simulation.api.asked if key.user != huge)
     assert last - simulation.api.asked[0][0] <= 1.2 * fair
+
+
+@pytest.mark.parametrize("settings", [(), SEVERAL], ids=["a page a message", "three pages a message"])
+def test_a_user_of_weight_three_has_three_times_the_share_of_others(settings: tuple[tuple[str, str], ...]):
+    """While all of them have pages left."""
+    work = Workload("one is heavy", users=12, records=280, heavy=3, limits=LIMIT, processes=4, settings=settings)
+    asked = played(work).api.asked
+    last = max(at for at, key in asked if key.user == work.names[0])
+    pages = Counter(key.user for at, key in asked if at <= last)
+    heavy = pages.pop(work.names[0])
+    assert heavy == pytest.approx(3 * fmean(pages.values()), rel=0.1)

@@ -10,6 +10,7 @@ from shared.messages import StreamKey
 from shared.pipeline.loader import load_text
 from shared.pipeline.spec import Pipeline
 from shared.settings import Settings
+from shared.users import User
 from tests.fakes.world import START
 
 PAGINATORS = {
@@ -107,8 +108,8 @@ class Workload:
     `token_trouble` is the chance that the token endpoint answers with one of the failures of troubles.py, `early` that
     the API has ended a token before its time when it is used.
 
-    Of the users, the first `refused` have a credential that the API never accepts, and for the last `looping` the
-    API names its cursors over and over again.
+    The first user has the weight `heavy`. Of the users, the first `refused` have a credential that the API never
+    accepts, and for the last `looping` the API names its cursors over and over again.
 
     Chances of the broker: `duplicate`, `lost`, `expired` and `late` (see broker.py). `skew` is the largest error of a
     process's clock in seconds; `events` are what happens meanwhile (see events.py); `large_pages` puts every page into
@@ -146,6 +147,7 @@ class Workload:
     limits: str = ""
     blocking: float = 0.0
     huge: int = 0
+    heavy: int = 1
     adaptive: int = 0
     auth: str = "bearer"
     token_life: float = 3.0
@@ -173,6 +175,10 @@ class Workload:
     def names(self) -> list[str]:
         """The users."""
         return [f"user{number}" for number in range(self.users)]
+
+    def user(self, name: str, token: str) -> User:
+        """One of them, with this credential."""
+        return User(name, {"token": token}, weight=self.heavy if name == self.names[0] else 1)
 
     @property
     def timers(self) -> tuple[str, ...]:

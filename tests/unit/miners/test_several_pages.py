@@ -47,6 +47,15 @@ async def test_a_stream_may_say_another_number():
     assert commits(world) == [(10, 20)]
 
 
+async def test_the_turn_of_a_user_of_weight_is_so_many_times_as_long():
+    world = World(pages_of(TWENTY), PIPELINE, {"PAGES_PER_MESSAGE": "2"})
+    await world.add_user(weight=3)
+    await world.schedule()
+    await world.run()
+    assert world.ids() == ALL
+    assert commits(world) == [(6, 12), (4, 8)]
+
+
 async def test_what_fails_behind_some_pages_waits_and_they_are_kept():
     """The wait that was asked for is kept, and no page is asked for twice."""
     throttled = [True]

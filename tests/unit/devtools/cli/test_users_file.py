@@ -41,6 +41,12 @@ def test_a_user_may_say_when_the_credentials_expire(tmp_path: Path):
     assert [user.expires_at for user in read_users(file).users.values()] == [moment, moment]
 
 
+def test_a_user_may_weigh_more_than_others(tmp_path: Path):
+    file = tmp_path / "users.jsonl"
+    file.write_text('{"user": "a", "weight": 3}\n{"user": "b"}')
+    assert [user.weight for user in read_users(file).users.values()] == [3, 1]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -48,10 +54,14 @@ def test_a_user_may_say_when_the_credentials_expire(tmp_path: Path):
         ([SECRET], "found a list, allowed: an object with user, credentials, params"),
         (
             {"user": "a", "token": SECRET},
-            "found an unknown key 'token', allowed: user, credentials, params, expires_at",
+            "found an unknown key 'token', allowed: user, credentials, params, expires_at, weight",
         ),
         ({"user": "a", "expires_at": "soon"}, "expires_at: found a text, allowed: such as 2026-12-31T00:00:00Z"),
         ({"user": "a", "expires_at": 7}, "expires_at: found a number, allowed: such as 2026-12-31T00:00:00Z"),
+        ({"user": "a", "weight": 0}, "weight: found a number, allowed: a whole number from 1 to 50"),
+        ({"user": "a", "weight": 51}, "weight: found a number, allowed: a whole number from 1 to 50"),
+        ({"user": "a", "weight": 1.5}, "weight: found a number, allowed: a whole number from 1 to 50"),
+        ({"user": "a", "weight": True}, "weight: found true or false, allowed: a whole number from 1 to 50"),
         ({"credentials": {}}, "user: found nothing, allowed: a text of 1 to 256 characters"),
         ({"user": 7}, "user: found a number, allowed: a text of 1 to 256 characters"),
         ({"user": ""}, "user: found 0 characters, allowed: a text of 1 to 256 characters"),

@@ -40,3 +40,10 @@ async def test_credentials_that_no_key_opens_are_kept_for_the_right_key():
     kept = await right.get("ann")
     assert kept is not None
     assert (kept.credentials, kept.state) == ({"token": "of ann"}, UserState.PAUSED)
+
+
+async def test_a_user_comes_back_as_written():
+    users = table_with(MemoryTable())
+    user = User("ann", {"token": "of ann"}, {"size": 3}, UserState.PAUSED, NOW, weight=3, rejected=frozenset({"shop"}))
+    await users.put(user)
+    assert await users.get("ann") == user
