@@ -28,6 +28,9 @@ from shared.pipeline.loader import load_folder
 from shared.users import User
 
 PIPELINES = Path(__file__).parent / "pipelines"
+SOAK = 1800.0
+"""Seconds."""
+
 PARTS = {"worker": "worker", "host": "host", "service-bus": "emulator", "azurite": "Azurite"}
 
 
@@ -40,7 +43,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`cpu` is seconds and `peaks` are MB by part of the stack, `runs` how many ended how."""
+    """`cpu` is seconds and `peaks` are MB by part of the stack, `runs` how many ended how.
+
+    `growth` is by how many MB the worker would grow in half an hour, going by the second half of the run.
+    """
 
     latency_ms: float
     pages_per_message: int
@@ -49,16 +55,21 @@ class Result:
     wall: float
     cpu: dict[str, float]
     peaks: dict[str, float]
+    growth: float
     runs: dict[str, int]
     exit_status: int
 
     def row(self) -> str:
         run = f"{self.latency_ms:7.0f} {self.pages_per_message:8} {self.pages:6}"
         per_page = " ".join(f"{self.cpu.get(part, 0) / self.pages * 1000:8.1f}" for part in PARTS)
-        return f"{run} {self.wall:7.1f} {self.pages / self.wall:8.1f} {per_page}"
+        growth = f"{self.growth:.1f}" if self.wall >= SOAK / 6 else "-"
+        memory = f"{self.peaks.get('worker', 0):8.0f} {growth:>8}"
+        return f"{run} {self.wall:7.1f} {self.pages / self.wall:8.1f} {per_page} {memory}"
 
 
-HEADER = "latency together  pages    wall  pages/s " + " ".join(f"{title:>8}" for title in PARTS.values())
+HEADER = "latency together  pages    wall  pages/s " + " ".join(
+    f"{title:>8}" for title in (*PARTS.values(), "RSS MB", "30 min")
+)
 
 
 def main() -> int:
@@ -72,7 +83,8 @@ def main() -> int:
     parser.add_argument("--latency-ms", type=float, nargs="+", default=[0, 100], help="of the mock API, one run each")
     arguments = parser.parse_args()
     work = Work(arguments.users, arguments.pages, arguments.records)
-    print(f"{work.users} users x {work.pages} pages x {work.records} records; ms of CPU per page by process")
+    print(f"{work.users} users x {work.pages} pages x {work.records} records; ms of CPU per page by process,")
+    print("most memory of the worker, and by how much it grows in half an hour (of runs of 5 minutes and more)")
     print(HEADER)
     results = []
     for latency, together in product(arguments.latency_ms, arguments.pages_per_message):
@@ -94,9 +106,11 @@ def measure(work: Work, latency_ms: float, pages_per_message: int, revoked: str 
         with data as folder, CpuSampler(lambda: pids(folder)) as sampler, display.running():
             summary = mine(job, folder, display)
         lines = sum(file.read_bytes().count(b"\n") for file in output.rglob("*.jsonl"))
-        cpu, peaks = sampler.seconds(), sampler.peaks()
+        cpu, peaks, growth = sampler.seconds(), sampler.peaks(), sampler.growth("worker") * SOAK
         runs, status = dict(summary.runs), summary.exit_status
-        return Result(latency_ms, pages_per_message, summary.pages, lines, summary.seconds, cpu, peaks, runs, status)
+        return Result(
+            latency_ms, pages_per_message, summary.pages, lines, summary.seconds, cpu, peaks, growth, runs, status
+        )
 
 
 def pipelines_with(pages_per_message: int, place: Path) -> Path:

@@ -2,7 +2,9 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
+from statistics import linear_regression
 from types import TracebackType
 
 import psutil
@@ -18,7 +20,7 @@ class CpuSampler:
         self._pids = pids
         self._interval = interval
         self._seconds: dict[str, dict[int, float]] = {}
-        self._peaks: dict[str, int] = {}
+        self._held: dict[str, list[tuple[float, float]]] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -28,7 +30,13 @@ class CpuSampler:
 
     def peaks(self) -> dict[str, float]:
         """Part → the most memory that one of its processes has held at a time, in MB."""
-        return {part: held / 1e6 for part, held in self._peaks.items()}
+        return {part: max(held for _, held in samples) for part, samples in self._held.items()}
+
+    def growth(self, part: str) -> float:
+        """By how many MB a second the part has grown: a line through what it held in the second half of its time."""
+        samples = self._held.get(part, [])
+        half = samples[len(samples) // 2 :]
+        return linear_regression(*zip(*half, strict=True)).slope if len(half) > 1 else 0.0
 
     def __enter__(self) -> "CpuSampler":
         self._thread.start()
@@ -55,4 +63,4 @@ class CpuSampler:
     def _add(self, part: str, process: psutil.Process) -> None:
         times = process.cpu_times()
         self._seconds.setdefault(part, {})[process.pid] = times.user + times.system
-        self._peaks[part] = max(self._peaks.get(part, 0), process.memory_info().rss)
+        self._held.setdefault(part, []).append((time.monotonic(), process.memory_info().rss / 1e6))
