@@ -31,6 +31,8 @@ class Settled:
     records: int
     duplicates: int
     skipped: int
+    index_rows: int
+    """Of the dedupe index, that had to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Group:
     records: int = 0
     duplicates: int = 0
     skipped: int = 0
+    index_rows: int = 0
 
     def __post_init__(self) -> None:
         self.work = self.begun
@@ -79,6 +82,7 @@ class Group:
         self.records += settled.records
         self.duplicates += settled.duplicates
         self.skipped += settled.skipped
+        self.index_rows += settled.index_rows
 
     @property
     def learned_row(self) -> bytes:

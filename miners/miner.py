@@ -165,6 +165,7 @@ async def _committed(group: Group, services: Services, cache: SeenCache) -> Outc
         records=group.records,
         duplicates=group.duplicates,
         skipped=group.skipped or None,
+        index_rows=group.index_rows or None,
         seconds=round(wait, 1) if wait else None,
         done=not run.is_open or None,
     )

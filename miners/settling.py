@@ -28,7 +28,7 @@ async def settle(group: Group, had: Had, services: Services, cache: SeenCache) -
     """What a page makes true behind the pages that the group has."""
     work, page, now, before = had.work, had.page, had.now, had.work.checkpoint
     seen = await cache.seen(group.begun.run, services.checkpoints)
-    sifted = sift(page.records, work.stream, seen, group.learned)
+    sifted = sift(page.records, work.stream, seen.keys, group.learned)
     if not sifted.kept and await _has_caught_up(work, page, group, services):
         page = replace(page, cursor=None)
     guard = before.guard
@@ -60,7 +60,8 @@ async def settle(group: Group, had: Had, services: Services, cache: SeenCache) -
     size = grown(work.stream, before.page_size, len(had.page.records), is_whole_slice=is_whole_slice)
     after = replace(after, slots=work.slots.encode(with_slots=False), page_size=size)
     row = _outbox_row(before, sifted, lines, now)
-    return Settled(after, row, sifted.learned, passed, len(sifted.kept), sifted.duplicates, had.skipped)
+    counts = len(sifted.kept), sifted.duplicates, had.skipped, seen.rows_read
+    return Settled(after, row, sifted.learned, passed, *counts)
 
 
 def _not_before(work: Work, page: Page, now: datetime) -> datetime | None:

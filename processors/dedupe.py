@@ -32,6 +32,14 @@ class _Known:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The keys of a user in a stream, not to be changed, and how many rows had to be read for it: none is a hit."""
+
+    keys: KnownKeys
+    rows_read: int
+
+
 class SeenCache:
     """Least recently used streams are forgotten when there are too many keys."""
 
@@ -44,17 +52,18 @@ class SeenCache:
         """How many streams it knows now."""
         return len(self._known)
 
-    async def seen(self, checkpoint: Checkpoint, checkpoints: CheckpointTable) -> KnownKeys:
-        """What the index holds where `checkpoint` stands. Not to be changed by the caller. Raises Conflict."""
+    async def seen(self, checkpoint: Checkpoint, checkpoints: CheckpointTable) -> Seen:
+        """What the index holds where `checkpoint` stands. Raises Conflict."""
         name = (checkpoint.key, checkpoint.index)
         known = self._taken(name)
         if known.position > checkpoint.index_position:
             known = _Known()  # the index was begun anew under its old name
+        begun = known.position
         if known.position < checkpoint.index_position:
             for row in await checkpoints.seen(checkpoint, known.position):
                 known.learn(row)
         self._put(name, known)
-        return known.keys
+        return Seen(known.keys, known.position - begun)
 
     def advance(self, committed: Checkpoint, learned: bytes) -> None:
         """`learned` was committed as the last row of the index; whoever holds the row before may skip reading it."""

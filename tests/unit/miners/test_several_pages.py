@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from processors.dedupe import SeenCache
 from shared.checkpoint import RunState
 from shared.errors import StorageUnavailable
 from shared.pipeline.responses import Response
@@ -54,6 +55,15 @@ async def test_the_turn_of_a_user_of_weight_is_so_many_times_as_long():
     await world.run()
     assert world.ids() == ALL
     assert commits(world) == [(6, 12), (4, 8)]
+
+
+async def test_the_log_tells_what_of_the_dedupe_index_memory_did_not_hold():
+    world = await started(pages_of(TWENTY))
+    await world.mine_page()
+    world.cache = SeenCache()
+    await world.run()
+    told = [outcome.facts["index_rows"] for _, outcome in world.outcomes if outcome.what == "committed"]
+    assert told == [None, 1, None]
 
 
 async def test_what_fails_behind_some_pages_waits_and_they_are_kept():

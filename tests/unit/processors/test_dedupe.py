@@ -27,7 +27,7 @@ def entry(name: object) -> bytes:
 
 
 async def seen(cache: SeenCache, checkpoint: Checkpoint, index: "Index") -> SeenKeys:
-    return dict((await cache.seen(checkpoint, index.checkpoints)).items())
+    return dict((await cache.seen(checkpoint, index.checkpoints)).keys.items())
 
 
 class Index:
@@ -84,6 +84,16 @@ async def test_pages_of_other_instances_are_read_when_needed():
         cache.advance(checkpoint, learned)
     assert await seen(mine, checkpoint, index) == index.holds()
     assert await seen(other, checkpoint, index) == index.holds()
+
+
+async def test_it_says_how_many_rows_were_read():
+    """None where memory knew all of them."""
+    index, cache = Index(), SeenCache()
+    checkpoint, _ = await index.commit(await index.begin(), 1)
+    checkpoint, _ = await index.commit(checkpoint, 2)
+    read = [(await cache.seen(checkpoint, index.checkpoints)).rows_read for _ in range(2)]
+    checkpoint, _ = await index.commit(checkpoint, 3)
+    assert [*read, (await cache.seen(checkpoint, index.checkpoints)).rows_read] == [2, 0, 1]
 
 
 async def test_a_page_that_was_skipped_is_not_skipped_in_the_cache():

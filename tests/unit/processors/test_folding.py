@@ -42,7 +42,7 @@ async def another(world: World, version: int) -> World:
 
 
 async def held(world: World) -> SeenKeys:
-    return dict((await SeenCache().seen(await world.checkpoint(), world.services.checkpoints)).items())
+    return dict((await SeenCache().seen(await world.checkpoint(), world.services.checkpoints)).keys.items())
 
 
 def rows(world: World) -> list[str]:
