@@ -160,7 +160,7 @@ def decompressed(data: bytes) -> bytes:
 
 
 def _line(record: Record, tail: str) -> str:
-    if any(OURS.fullmatch(name) for name in record):
+    if any(name.startswith("_") and OURS.fullmatch(name) for name in record):
         record = {f"_{name}" if OURS.fullmatch(name) else name: value for name, value in record.items()}
     own = written(record)
     return f"{own[:-1]},{tail}" if record else "{" + tail
@@ -170,8 +170,13 @@ def _key_hash(record: Record, paths: tuple[str, ...]) -> bytes | None:
     parts = [record.get(path) if path.isidentifier() else found_at(path, record) for path in paths]
     if any(part is None for part in parts):
         return None
-    texts = [part if isinstance(part, str) else compared(part).decode() for part in parts]
+    texts = [part if isinstance(part, str) else _text_of(part) for part in parts]
     return hashlib.blake2b(compared(texts), digest_size=KEY_BYTES).digest()
+
+
+def _text_of(part: object) -> str:
+    """As `compared` has it; most keys are whole numbers, and those need no encoder."""
+    return str(part) if type(part) is int else compared(part).decode()
 
 
 def _content_hash(record: Record, ignored: tuple[str, ...]) -> bytes:
