@@ -91,11 +91,24 @@ class Server:
 
     def _ended_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while self.is_running():
+        while self.is_running() or is_ending(self.pid):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
         return True
+
+
+EXITING = 0x4
+"""Of the flags in a process's `stat`: it is being taken apart."""
+
+
+def is_ending(pid: int) -> bool:
+    """Whether Linux still takes the process apart: its command line goes first, what it listens on later."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return state not in "ZX" and bool(int(rest[5]) & EXITING)
 
 
 def command_line(pid: int) -> str:

@@ -28,6 +28,9 @@ while True:
     listener.accept()[0].close()
 """
 IS_STUBBORN = LISTENS.replace("signal.SIGTERM, save_and_end", "signal.SIGTERM, signal.SIG_IGN")
+IS_LARGE = "held = bytearray(b'x') * 1_000_000_000" + IS_STUBBORN
+"""Takes a while to be taken apart, and listens until that is done."""
+
 GIVES_UP = "import sys; print('first line', flush=True); sys.exit('the disk is full')"
 
 
@@ -96,6 +99,13 @@ def test_a_server_that_does_not_end_is_killed_with_a_warning(folder: DataFolder)
     _running(folder).stop(said.append, patience=1)
     assert not accepts(ports["http"])
     assert "did not end within 1 s and was killed" in said[0]
+
+
+def test_a_server_that_was_killed_has_left_its_ports(folder: DataFolder):
+    """Another may be started there at once."""
+    ports = ensure(folder, _kind(folder, IS_LARGE), None, print)
+    _running(folder).stop(print, patience=1)
+    assert not accepts(ports["http"])
 
 
 def test_a_server_that_gives_up_is_quoted(folder: DataFolder):
