@@ -55,6 +55,7 @@ async def mine(letter: Letter, services: Services, cache: SeenCache) -> Outcome:
         wake_up = WakeUp.decode(letter.body)
     except MalformedMessage as error:
         return await park_message(letter, str(error), services)
+    await services.backlog.note(letter.queue, letter.enqueued_at, services.now())
     try:
         outcome = await _mine(wake_up, letter.enqueued_at, services, cache)
     except Conflict:

@@ -1,12 +1,16 @@
 """The reconciler: every open run without progress gets a new wake-up; ended runs leave the index of open runs.
 
+Where queues are long, progress takes as long: a wake-up that merely waits must not be replaced by one behind it, or
+nobody would ever be served.
+
 Whatever was lost (a wake-up, a delivery, the last step of anything) is healed here, so nothing else has to be
 perfect.
 """
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from miners.scheduler import start_run
@@ -25,12 +29,14 @@ TIME_BOX = timedelta(seconds=50)
 
 
 async def reconcile(services: Services) -> Outcome:
-    """Look at every run in the index once, as far as the time box goes."""
-    deadline = services.now() + TIME_BOX
+    """Look at every run in the index once, as far as the time box goes; each minute begins elsewhere."""
+    now = services.now()
+    deadline, minute = now + TIME_BOX, int(now.timestamp() // 60)
     counts: Counter[str] = Counter()
     running: set[asyncio.Task[tuple[str, ...]]] = set()
-    async for open_run in services.open_runs.all():
-        running.add(asyncio.create_task(_look_at(open_run, services)))
+    patience = await Patience.of(services)
+    async for open_run in services.open_runs.all(first=minute):
+        running.add(asyncio.create_task(_look_at(open_run, services, patience)))
         if len(running) >= AT_ONCE:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             counts.update(word for task in done for word in task.result())
@@ -41,15 +47,31 @@ async def reconcile(services: Services) -> Outcome:
     return outcome.as_warning() if counts["overlong"] else outcome
 
 
-async def _look_at(open_run: OpenRun, services: Services) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long nothing may happen before something must have been lost: a while, and as long as messages wait."""
+
+    usual: timedelta
+    waits: Mapping[str, timedelta]
+
+    @staticmethod
+    async def of(services: Services) -> "Patience":
+        usual = timedelta(seconds=services.settings.reconcile_after_seconds)
+        return Patience(usual, await services.backlog.waits(services.now() - usual))
+
+    def in_queue(self, queue: str) -> timedelta:
+        return self.usual + self.waits.get(queue, timedelta(0))
+
+
+async def _look_at(open_run: OpenRun, services: Services, patience: Patience) -> tuple[str, ...]:
     """What was done about one run, in one word, and behind it whether it is overlong."""
     try:
         checkpoint = await services.checkpoints.read(open_run.key)
         if checkpoint is not None and checkpoint.is_open:
-            return await _while_it_runs(checkpoint, services), *_overlong(checkpoint, services)
+            return await _while_it_runs(checkpoint, services, patience), *_overlong(checkpoint, services)
         if checkpoint is None or checkpoint.run < open_run.run:
-            return (await _before_the_beginning(open_run, checkpoint, services),)
-        return (await _after_the_end(open_run, checkpoint, services),)
+            return (await _before_the_beginning(open_run, checkpoint, services, patience),)
+        return (await _after_the_end(open_run, checkpoint, services, patience),)
     except Conflict:
         return ("moving",)
     except (StorageError, BrokerUnavailable):  # the others are looked at all the same
@@ -61,10 +83,10 @@ def _overlong(checkpoint: Checkpoint, services: Services) -> tuple[str, ...]:
     return ("overlong",) if checkpoint.is_overlong(services.now(), most) else ()
 
 
-async def _while_it_runs(checkpoint: Checkpoint, services: Services) -> str:
+async def _while_it_runs(checkpoint: Checkpoint, services: Services, patience: Patience) -> str:
     """Whichever run the row of the index names: a late write may have put an older one there."""
     standing = await services.checkpoints.strands(checkpoint) if checkpoint.strands else [checkpoint]
-    overdue = [each for each in standing if each.is_open and _overdue(each, services)]
+    overdue = [each for each in standing if each.is_open and _overdue(each, services, patience)]
     if not overdue:
         return "moving"
     for each in overdue:
@@ -72,26 +94,29 @@ async def _while_it_runs(checkpoint: Checkpoint, services: Services) -> str:
     return "woken"
 
 
-def _overdue(checkpoint: Checkpoint, services: Services) -> bool:
+def _overdue(checkpoint: Checkpoint, services: Services, patience: Patience) -> bool:
     """Nothing has happened since it was last written, or should have happened, for too long."""
     last = max(filter(None, (checkpoint.updated_at, checkpoint.not_before, checkpoint.started_at)))
-    return services.now() - last > _patience(services)
+    queue = services.queue_of(checkpoint.wake_up(), checkpoint.priority)
+    return services.now() - last > patience.in_queue(queue)
 
 
-async def _before_the_beginning(open_run: OpenRun, earlier: Checkpoint | None, services: Services) -> str:
+async def _before_the_beginning(
+    open_run: OpenRun, earlier: Checkpoint | None, services: Services, patience: Patience
+) -> str:
     """The index row is written before the checkpoint: a young one may only be early, an old one was cut off.
 
     What it names is begun then. A row that is merely removed would be missing should the scheduler, held up for so
     long, go on. `earlier` is the checkpoint of the run before.
     """
-    if services.now() - open_run.since <= _patience(services):
+    if services.now() - open_run.since <= patience.usual:
         return "moving"
     wake_up = await _begun(open_run, services)
     if wake_up is not None:
         await services.broker.send([wake_up])
         return "begun"
     if earlier is not None:
-        return await _after_the_end(open_run, earlier, services)
+        return await _after_the_end(open_run, earlier, services, patience)
     await services.open_runs.remove(open_run)
     return "closed"
 
@@ -118,7 +143,7 @@ async def _begun_behind(parent: str, open_run: OpenRun, services: Services) -> O
     return None
 
 
-async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Services) -> str:
+async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Services, patience: Patience) -> str:
     """An ended run is closed when its last page is delivered and those that follow it have begun."""
     if not await services.checkpoints.has_pages(open_run.key):
         if not await have_begun(checkpoint, services):
@@ -128,7 +153,7 @@ async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Se
         return "closed"
     delivery = await services.deliveries.read(open_run.key)
     last = max(filter(None, (checkpoint.updated_at, delivery.not_before, checkpoint.started_at)))
-    if services.now() - last <= _patience(services):
+    if services.now() - last <= patience.in_queue(services.settings.queue_deliver):
         return "moving"
     await deliver_again(checkpoint.delivery_wake_up(), services)
     return "delivery_woken"
@@ -144,7 +169,3 @@ async def _tidy_index(checkpoint: Checkpoint, services: Services) -> None:
         await services.checkpoints.forget_index(checkpoint.key, checkpoint.index)
     else:
         await fold_index(checkpoint, services)
-
-
-def _patience(services: Services) -> timedelta:
-    return timedelta(seconds=services.settings.reconcile_after_seconds)

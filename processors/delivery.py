@@ -44,6 +44,7 @@ async def deliver(letter: Letter, services: Services) -> Outcome:
         wake_up = WakeUp.decode(letter.body)
     except MalformedMessage as error:
         return await park_message(letter, str(error), services)
+    await services.backlog.note(letter.queue, letter.enqueued_at, services.now())
     return (await deliver_stream(wake_up, services)).about(wake_up)
 
 

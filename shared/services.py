@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from shared.adapters.admission_table import AdmissionTable
 from shared.adapters.azure_clients import AzureClients, open_clients
+from shared.adapters.backlog_table import BacklogTable
 from shared.adapters.budget_table import BudgetTable
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.adapters.credential_cipher import CredentialCipher
@@ -55,6 +56,7 @@ class Services:
     open_runs: OpenRunTable
     parked: ParkedTable
     admission: AdmissionTable
+    backlog: BacklogTable
     budgets: BudgetTable
     schedules: ScheduleTable
     broker: Broker
@@ -124,6 +126,7 @@ async def open_services(settings: Settings, pipelines: dict[str, Pipeline] | Non
         parked=ParkedTable(tables["parked"]),
         schedules=ScheduleTable(tables["schedules"]),
         admission=AdmissionTable(tables["control"]),
+        backlog=BacklogTable(tables["control"]),
         budgets=BudgetTable(tables["budgets"], random_module.random),
         broker=clients.bus,
         source=source,

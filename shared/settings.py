@@ -90,7 +90,8 @@ class Settings(BaseModel):
         120,
         alias="RECONCILE_AFTER_SECONDS",
         ge=1,
-        description="An open run without progress for so long gets a new wake-up.",
+        description="An open run without progress for so long, and for as long as messages wait in its queue, gets a "
+        "new wake-up.",
     )
     index_rows: int = Field(
         200,

@@ -40,14 +40,25 @@ class OpenRunTable:
         """Raises Conflict if a new run of the same stream and user has taken the row since it was read."""
         await self._table.delete(_to_row(open_run))
 
-    async def all(self) -> AsyncIterator[OpenRun]:
+    async def all(self, first: int = 0) -> AsyncIterator[OpenRun]:
+        """Each once, those of the partition `first` to begin with."""
+        first %= PARTITIONS
+        if first:
+            async for row in self._table.scan(after=_partition(first - 1)):
+                yield _to_open_run(row)
         async for row in self._table.scan():
+            if first and row.partition >= _partition(first):
+                return
             yield _to_open_run(row)
+
+
+def _partition(number: int) -> str:
+    return f"{number:02d}"
 
 
 def _to_row(open_run: OpenRun) -> Row:
     key = open_run.key
-    partition = f"{int(key.digest(), 16) % PARTITIONS:02d}"
+    partition = _partition(int(key.digest(), 16) % PARTITIONS)
     values: dict[str, Value] = {
         "pipeline": key.pipeline,
         "stream": key.stream,

@@ -15,6 +15,7 @@ from processors.dead_letters import Letter, handle
 from processors.dedupe import SeenCache
 from processors.delivery import deliver
 from shared.adapters.admission_table import AdmissionTable
+from shared.adapters.backlog_table import BacklogTable
 from shared.adapters.budget_table import BudgetTable
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.adapters.credential_cipher import CredentialCipher
@@ -185,6 +186,7 @@ class World:
             parked=ParkedTable(self.parked),
             schedules=ScheduleTable(self.schedules),
             admission=AdmissionTable(self.control, lambda: self.clock.now().timestamp()),
+            backlog=BacklogTable(self.control, lambda: self.clock.now().timestamp()),
             budgets=BudgetTable(self.budgets, lambda: 0.5, lambda: self.clock.now().timestamp(), self.clock.sleep),
             broker=self.broker,
             source=self.source,

@@ -14,7 +14,7 @@ from shared.adapters.admission_table import FRESH, AdmissionTable
 from shared.adapters.checkpoint_table import LARGEST_ROW, CheckpointTable, CommittedPage
 from shared.adapters.credential_cipher import CredentialCipher
 from shared.adapters.delivery_table import MAX_PAGES, Delivery, DeliveryTable, Plan
-from shared.adapters.open_run_table import OpenRun, OpenRunTable
+from shared.adapters.open_run_table import PARTITIONS, OpenRun, OpenRunTable
 from shared.adapters.parked_table import Parked, ParkedTable
 from shared.adapters.schedule_table import Schedule, ScheduleTable
 from shared.adapters.table_account import Tables
@@ -334,6 +334,17 @@ async def test_tokens_that_no_key_opens_say_so(table: Table):
     await tokens.write(StoredTokens("ann", "social").renewed("s", "a", "r", NOW))
     found = await others.read("ann", "social")
     assert (found.is_sealed, found.access_token, found.generation) == (True, "", 1)
+
+
+async def test_open_runs_are_told_once_each_from_any_partition_on(table: Table):
+    open_runs = OpenRunTable(table)
+    for number in range(60):
+        await open_runs.add(OpenRun(replace(KEY, user=f"user{number}"), "run1", NOW))
+    first, *others = [[each.key.user async for each in open_runs.all(first)] for first in range(PARTITIONS + 1)]
+    assert len(first) == 60
+    assert all(sorted(other) == sorted(first) for other in others)
+    assert len({other[0] for other in others}) == PARTITIONS
+    assert others[-1] == first
 
 
 async def test_open_runs_are_removed_by_version(table: Table):

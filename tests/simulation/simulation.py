@@ -12,6 +12,7 @@ from typing import Any
 from miners.scheduler import CURED_BY_TIME, CURED_BY_USER
 from shared.adapters import checkpoint_table
 from shared.adapters.admission_table import AdmissionTable
+from shared.adapters.backlog_table import BacklogTable
 from shared.adapters.budget_table import BudgetTable
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.adapters.delivery_table import DeliveryTable
@@ -330,6 +331,7 @@ class Simulation:
             parked=ParkedTable(tables["parked"]),
             schedules=ScheduleTable(tables["schedules"]),
             admission=AdmissionTable(tables["control"], self.loop.time),
+            backlog=BacklogTable(tables["control"], self.loop.time),
             budgets=BudgetTable(tables["budgets"], self.rng.random, self.loop.time),
             broker=port(self.broker, "broker"),
             source=port(self.api, "source"),

@@ -37,7 +37,7 @@ ONCE_BROKEN = {
         (Strike("after schedules.replace", 1, "stall", 131.2),),
     ),
     "index row without a checkpoint forgotten": Story(
-        170087,
+        170051,
         Workload("messages lost", users=1, records=1, processes=1, lost=0.1),
         CALM,
         (

@@ -1,13 +1,15 @@
 """Whatever was lost is healed; the index of open runs errs only by naming too much."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from miners import reconciler
 from miners.reconciler import AT_ONCE
 from miners.scheduler import run_id
 from processors.dedupe import SeenCache
-from shared.adapters.open_run_table import OpenRun
+from shared.adapters.open_run_table import PARTITIONS, OpenRun
 from shared.checkpoint import RunState
 from shared.errors import ErrorKind
 from shared.messages import StreamKey
@@ -67,6 +69,36 @@ async def test_a_run_that_moves_is_left_alone():
     world.later(seconds=119)
     assert (await world.reconcile()).facts == {"moving": 1}
     assert len(world.broker.sent) == sent
+
+
+async def test_a_wake_up_that_waits_in_a_long_queue_is_left_alone():
+    """One behind it would take its place, and wait as long, and so on."""
+    world = await started()
+    world.later(minutes=20)
+    now = world.clock.now()
+    await world.services.backlog.note("mine", now - timedelta(minutes=19), now)
+    assert (await world.reconcile()).facts == {"moving": 1}
+    world.later(seconds=61)
+    assert (await world.reconcile()).facts == {"woken": 1}
+
+
+async def test_when_nobody_tells_of_a_long_queue_any_more_it_is_none():
+    """Everything in it was lost."""
+    world = await started()
+    world.later(minutes=20)
+    now = world.clock.now()
+    await world.services.backlog.note("mine", now - timedelta(hours=19), now)
+    world.later(seconds=121)
+    assert (await world.reconcile()).facts == {"woken": 1}
+
+
+@pytest.mark.parametrize(("queue", "outcome"), [("deliver", "moving"), ("mine", "delivery_woken")])
+async def test_a_delivery_that_waits_in_a_long_queue_of_its_own_is_left_alone(queue: str, outcome: str):
+    world = await mined(await started())
+    world.later(minutes=20)
+    now = world.clock.now()
+    await world.services.backlog.note(queue, now - timedelta(minutes=19), now)
+    assert (await world.reconcile()).facts == {outcome: 1}
 
 
 async def test_a_run_that_waits_for_its_time_is_left_alone():
@@ -253,6 +285,19 @@ async def test_one_run_that_can_not_be_looked_at_stops_no_other():
     assert (await world.reconcile_now()).facts == {"woken": len(names)}
     await world.run(5000)
     assert len(world.lines()) == len(names) * len(RECORDS)
+
+
+async def test_what_one_minute_has_no_time_for_is_first_in_another(monkeypatch: pytest.MonkeyPatch):
+    """Each has time for one run alone; the first of all partitions are woken in as many minutes."""
+    monkeypatch.setattr(reconciler, "TIME_BOX", timedelta(seconds=-1))
+    world = await started(users=tuple(f"user{number}" for number in range(60)))
+    world.broker.ready.clear()
+    world.later(minutes=3)
+    for _ in range(PARTITIONS):
+        world.later(minutes=1)
+        await world.reconcile()
+    assert len({row.partition for row in world.open_runs.rows.values()}) == PARTITIONS
+    assert len(world.broker.ready) == PARTITIONS
 
 
 async def test_everything_lost_at_once_is_healed():
