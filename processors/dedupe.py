@@ -12,8 +12,8 @@ from processors.known_keys import KnownKeys
 from shared.adapters.checkpoint_table import CheckpointTable
 from shared.checkpoint import Checkpoint
 
-MOST_ENTRIES = 300_000
-"""Keys and streams held in memory, over all users: about 60 MB. Of streams with many keys, six count as one."""
+MOST_ENTRIES = 150_000
+"""Keys and streams held in memory, over all users: about 30 MB. Of streams with many keys, six count as one."""
 
 
 @dataclass(slots=True)
