@@ -29,6 +29,9 @@ AT_ONCE = 16
 LOOKING_SHARE = 0.1
 """Part of the time that may be spent on looking how far things are, which costs the stand-ins too."""
 
+SHORTEST_REST, LONGEST_REST = 0.5, 5.0
+"""Seconds between two looks; somebody waits for the end."""
+
 BRISK = {
     "SCHEDULES": "requested",
     "SCHEDULE_CRON": "*/10 * * * * *",
@@ -185,7 +188,12 @@ async def _looks(watch: Watch, stage: Stage) -> AsyncIterator[Progress]:
             if progress.finished:
                 return
         _require_stack(stage.folder)
-        await asyncio.sleep(max(0.5, (time.monotonic() - began) / LOOKING_SHARE))
+        await asyncio.sleep(rest_after(time.monotonic() - began))
+
+
+def rest_after(looked: float) -> float:
+    """Seconds until the next look, after one of so many."""
+    return min(max(SHORTEST_REST, looked / LOOKING_SHARE), LONGEST_REST)
 
 
 def _require_stack(folder: DataFolder) -> None:

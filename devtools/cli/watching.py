@@ -11,6 +11,8 @@ from shared.messages import StreamKey
 from shared.services import Services
 
 AT_ONCE = 16
+MOST_ASKED = 500
+"""Ended runs of which one look asks whether all of them is in the output, one call each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Watch:
         self._users = {key.user for key in keys}
         self._tick = tick
         self._delivered: set[tuple[StreamKey, str]] = set()
+        self._first = 0
 
     def _is_fed(self, key: StreamKey) -> bool:
         pipeline = self._services.pipelines.get(key.pipeline)
@@ -90,7 +93,8 @@ class Watch:
         return all(runs.get(key, "") >= run for run, key in followers)
 
     async def _undelivered(self, ended: list[Checkpoint]) -> list[StreamKey]:
-        """Ended runs with committed pages that are not in the output yet."""
+        """Ended runs with committed pages that are not in the output yet, or of which that is not known; each look
+        goes on asking where the last one ended."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def waits(checkpoint: Checkpoint) -> bool:
@@ -98,6 +102,9 @@ class Watch:
                 return await self._services.checkpoints.has_pages(checkpoint.key)
 
         unsure = [each for each in ended if (each.key, each.run) not in self._delivered]
-        answers = await asyncio.gather(*map(waits, unsure))
-        self._delivered |= {(each.key, each.run) for each, waiting in zip(unsure, answers, strict=True) if not waiting}
-        return [each.key for each, waiting in zip(unsure, answers, strict=True) if waiting]
+        self._first = self._first % len(unsure) if unsure else 0
+        asked = (unsure[self._first :] + unsure[: self._first])[:MOST_ASKED]
+        self._first += len(asked)
+        answers = await asyncio.gather(*map(waits, asked))
+        self._delivered |= {(each.key, each.run) for each, waiting in zip(asked, answers, strict=True) if not waiting}
+        return [each.key for each in unsure if (each.key, each.run) not in self._delivered]

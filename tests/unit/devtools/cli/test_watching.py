@@ -1,3 +1,8 @@
+from dataclasses import replace
+
+import pytest
+
+from devtools.cli import watching
 from devtools.cli.watching import Watch
 from tests.fakes.scripted_source import answer, pages_of
 from tests.fakes.world import KEY, START, World
@@ -46,6 +51,27 @@ async def test_an_ended_run_is_finished_only_when_all_of_it_is_in_the_output():
     delivered = await watch.look()
     assert delivered.finished
     assert delivered.users_done == 1
+
+
+async def test_looks_ask_of_some_runs_each_until_all_are_known(monkeypatch: pytest.MonkeyPatch):
+    """One whose delivery hangs keeps nobody from being seen."""
+    monkeypatch.setattr(watching, "MOST_ASKED", 2)
+    world = World(pages_of(RECORDS), settings={"SCHEDULES": "requested"})
+    keys = [replace(KEY, user=f"user{number}") for number in range(5)]
+    for key in keys:
+        await world.add_user(key.user)
+    await world.services.schedules.request(KEY.pipeline, KEY.stream, START)
+    watch = Watch(world.services, keys, START)
+    await world.schedule()
+    await _mine_without_delivering(world)
+    for waiting in world.broker.ready[:]:
+        if b"user0" in waiting[0].body:
+            world.broker.ready.remove(waiting)
+    await world.run()
+    assert [(await watch.look()).undelivered for _ in range(4)] == [4, 2, 1, 1]
+    await world.reconcile_now()
+    await world.run()
+    assert (await watch.look()).finished
 
 
 async def test_a_parked_run_has_ended():
