@@ -44,8 +44,8 @@ class User:
     params: dict[str, Any] = field(default_factory=dict)
     state: UserState = UserState.ACTIVE
     expires_at: datetime | None = None
-    weight: int = 1
     rejected: frozenset[str] = frozenset()
+    weight: int = 1
     sealed: bytes | None = field(default=None, repr=False)
     etag: str | None = field(default=None, compare=False, repr=False)
 

@@ -1,7 +1,8 @@
 """The stand-ins that integration tests share: one of each per test run, on free ports, stopped at the end."""
 
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from typing import NoReturn
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from devtools.stand_ins import azurite, service_bus, stack
 from devtools.stand_ins.data_folder import DataFolder
 from devtools.stand_ins.supervisor import Kind, ensure, stop
+from shared.adapters.table_account import Tables
+from shared.adapters.tables import Table
 from shared.errors import BadInput
+from tests.fakes.memory_tables import MemoryTable
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +43,16 @@ def broker(data_folder: DataFolder) -> Iterator[str]:
         _skip_unless_in_ci(missing)
     yield service_bus.connection_string(ports)
     stop(data_folder, service_bus.NAME, print)
+
+
+@pytest.fixture(params=["memory", "azurite"])
+async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
+    """An empty table of its own."""
+    if request.param == "memory":
+        yield MemoryTable()
+        return
+    async with Tables.from_connection(request.getfixturevalue("storage")) as tables:
+        yield await tables.open(f"contract{secrets.token_hex(8)}")
 
 
 def _skip_unless_in_ci(missing: BadInput) -> NoReturn:

@@ -2,8 +2,6 @@
 one transaction."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +12,8 @@ from shared.adapters.admission_table import FRESH, AdmissionTable
 from shared.adapters.checkpoint_table import LARGEST_ROW, CheckpointTable, CommittedPage
 from shared.adapters.credential_cipher import CredentialCipher
 from shared.adapters.delivery_table import MAX_PAGES, Delivery, DeliveryTable, Plan
-from shared.adapters.open_run_table import PARTITIONS, OpenRun, OpenRunTable
 from shared.adapters.parked_table import Parked, ParkedTable
 from shared.adapters.schedule_table import Schedule, ScheduleTable
-from shared.adapters.table_account import Tables
 from shared.adapters.tables import Table
 from shared.adapters.token_table import StoredTokens, TokenTable
 from shared.adapters.user_table import UserTable
@@ -28,7 +24,6 @@ from shared.pipeline.loop_guard import LoopGuard
 from shared.pipeline.oauth2 import LONGEST_TOKEN
 from shared.users import User, UserState
 from tests.fakes.memory_objects import MemoryObjects
-from tests.fakes.memory_tables import MemoryTable
 
 pytestmark = pytest.mark.stand_ins
 
@@ -59,15 +54,6 @@ FULL = replace(
     updated_at=NOW,
     ended_at=NOW + timedelta(days=1),
 )
-
-
-@pytest.fixture(params=["memory", "azurite"])
-async def table(request: pytest.FixtureRequest) -> AsyncIterator[Table]:
-    if request.param == "memory":
-        yield MemoryTable()
-        return
-    async with Tables.from_connection(request.getfixturevalue("storage")) as tables:
-        yield await tables.open(f"contract{secrets.token_hex(8)}")
 
 
 @pytest.fixture
@@ -334,31 +320,6 @@ async def test_tokens_that_no_key_opens_say_so(table: Table):
     await tokens.write(StoredTokens("ann", "social").renewed("s", "a", "r", NOW))
     found = await others.read("ann", "social")
     assert (found.is_sealed, found.access_token, found.generation) == (True, "", 1)
-
-
-async def test_open_runs_are_told_once_each_from_any_partition_on(table: Table):
-    open_runs = OpenRunTable(table)
-    for number in range(60):
-        await open_runs.add(OpenRun(replace(KEY, user=f"user{number}"), "run1", NOW))
-    first, *others = [[each.key.user async for each in open_runs.all(first)] for first in range(PARTITIONS + 1)]
-    assert len(first) == 60
-    assert all(sorted(other) == sorted(first) for other in others)
-    assert len({other[0] for other in others}) == PARTITIONS
-    assert others[-1] == first
-
-
-async def test_open_runs_are_removed_by_version(table: Table):
-    open_runs = OpenRunTable(table)
-    run = OpenRun(KEY, "run1", NOW)
-    await open_runs.add(run)
-    (read,) = [each async for each in open_runs.all()]
-    assert read == run
-    await open_runs.add(replace(run, run="run2"))
-    with pytest.raises(Conflict):
-        await open_runs.remove(read)
-    (newer,) = [each async for each in open_runs.all()]
-    await open_runs.remove(newer)
-    assert [each async for each in open_runs.all()] == []
 
 
 async def test_a_parked_message_comes_back_byte_for_byte(table: Table):
