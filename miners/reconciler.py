@@ -148,7 +148,8 @@ async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Se
     if not await services.checkpoints.has_pages(open_run.key):
         if not await have_begun(checkpoint, services):
             return "moving"
-        await _tidy_index(checkpoint, services)
+        touched = await _touched(checkpoint, services)
+        await _tidy_index(touched, services)
         await services.open_runs.remove(open_run)
         return "closed"
     delivery = await services.deliveries.read(open_run.key)
@@ -157,6 +158,13 @@ async def _after_the_end(open_run: OpenRun, checkpoint: Checkpoint, services: Se
         return "moving"
     await deliver_again(checkpoint.delivery_wake_up(), services)
     return "delivery_woken"
+
+
+async def _touched(checkpoint: Checkpoint, services: Services) -> Checkpoint:
+    """The same, anew, if the run may go on: whoever resumes it has written its row, perhaps this one, and then writes
+    the checkpoint that they read before. They are refused, and nobody is left with a run that has no row. Raises
+    Conflict."""
+    return checkpoint if checkpoint.state is RunState.DONE else await services.checkpoints.replace(checkpoint)
 
 
 async def _tidy_index(checkpoint: Checkpoint, services: Services) -> None:

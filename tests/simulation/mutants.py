@@ -19,6 +19,7 @@ import processors.delivery
 import shared.adapters.delivery_table
 import shared.pipeline.pagination
 import shared.pipeline.responses
+from miners.reconciler import Patience
 from processors.batches import BatchLimits, limits_of
 from processors.dead_letters import Letter
 from processors.delivery import next_plan
@@ -232,22 +233,22 @@ async def _read_once(self: AdmissionTable) -> int:
     return await _PERCENT(self)
 
 
-async def _closed_when_old(open_run: OpenRun, services: Services) -> str:
-    if services.now() - open_run.since <= miners.reconciler._patience(services):
+async def _closed_when_old(open_run: OpenRun, services: Services, patience: Patience) -> str:
+    if services.now() - open_run.since <= patience.usual:
         return "moving"
     await services.open_runs.remove(open_run)
     return "closed"
 
 
-async def _judged_by_its_run(open_run: OpenRun, services: Services) -> tuple[str, ...]:
+async def _judged_by_its_run(open_run: OpenRun, services: Services, patience: Patience) -> tuple[str, ...]:
     """A row that names another run than the checkpoint is thought to be left over."""
     try:
         checkpoint = await services.checkpoints.read(open_run.key)
         if checkpoint is not None and checkpoint.run != open_run.run:
-            return (await _closed_when_old(open_run, services),)
+            return (await _closed_when_old(open_run, services, patience),)
     except StorageError:
         return ("failed",)
-    return await _LOOK_AT(open_run, services)
+    return await _LOOK_AT(open_run, services, patience)
 
 
 async def _only_open_runs(checkpoint: Checkpoint, services: Services) -> None:

@@ -77,13 +77,16 @@ ONCE_BROKEN = {
 }
 """Defects that seeds once found, by the name of the mutant that brings them back, and the shortest way to each."""
 
+BY_WHAT_IT_DOES = r"^(?!.*raised (Type|Attribute|Name)Error)"
+"""Not because the mutant does not fit the code any more."""
+
 
 @pytest.mark.parametrize("defect", ONCE_BROKEN)
 def test_defects_that_seeds_once_found_stay_mended(defect: str):
     """The story ends well today; with the defect back in its place, it does not."""
     story = ONCE_BROKEN[defect]
     story.simulation(INVARIANTS).run()
-    with mutant_named(defect).active(), pytest.raises(Violation):
+    with mutant_named(defect).active(), pytest.raises(Violation, match=BY_WHAT_IT_DOES):
         story.simulation(INVARIANTS).run()
 
 

@@ -219,6 +219,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("three priorities", users=2, priorities=("high", "normal", "low")),
     Workload("a refused credential", users=3, refused=1),
     Workload("credentials rotate", users=3, records=7, events=("credentials rotate",)),
+    Workload("credentials rotate, messages lost", users=6, records=3, runs=2, lost=0.4, events=("credentials rotate",)),
     Workload("a credential dies", users=3, records=7, events=("a credential dies",)),
     Workload("tokens rotate", auth="refresh", users=2, records=7, processes=3),
     Workload("tokens rotate, several streams", auth="refresh", kinds=("cursor", "json_link", "offset"), processes=3),

@@ -11,7 +11,7 @@ from miners.scheduler import run_id
 from processors.dedupe import SeenCache
 from shared.adapters.open_run_table import PARTITIONS, OpenRun
 from shared.checkpoint import RunState
-from shared.errors import ErrorKind
+from shared.errors import Conflict, ErrorKind
 from shared.messages import StreamKey
 from shared.runs import park
 from shared.users import UserState
@@ -249,6 +249,18 @@ async def test_a_parked_run_is_closed_when_it_is_delivered_and_opened_when_it_go
     assert len(await open_runs(world)) == 1
     await world.run()
     assert world.ids() == ALL
+
+
+async def test_a_row_is_not_taken_from_somebody_who_resumes_the_run_meanwhile():
+    """They have written the row and not yet the checkpoint: they come too late, or the row stays."""
+    world = await started()
+    await park(await world.checkpoint(), "rejected", ErrorKind.REJECTED, "no", world.services)
+    await world.run()
+    parked, now = await world.checkpoint(), world.clock.now()
+    await world.services.open_runs.add(OpenRun(KEY, parked.run, now))
+    assert (await world.reconcile()).facts == {"closed": 1}
+    with pytest.raises(Conflict):
+        await world.services.checkpoints.replace(parked.resumed(now))
 
 
 async def test_the_index_of_a_run_that_emits_all_is_dropped_at_its_end():
