@@ -50,7 +50,7 @@ async def commit(group: Group, services: Services, cache: SeenCache, *, goes_on:
         run = await services.checkpoints.commit(after, group.rows, group.learned_row, group.passed)
     cache.advance(run, group.learned_row)
     going_on = (strands or [run]) if goes_on else []
-    await services.broker.send(_followers(going_on, run, deliver_at, services))
+    await services.broker.send(_followers(going_on, run, deliver_at, begun.ahead, services))
     await begin_children(run, services)
     return run
 
@@ -64,7 +64,7 @@ async def _commit_strand(
     after = _delivering(after, deliver_at, now)
     strand, run = await services.checkpoints.commit_strand(after, ledger, group.rows, group.learned_row, group.passed)
     cache.advance(run, group.learned_row)
-    await services.broker.send(_followers([strand], strand, deliver_at, services))
+    await services.broker.send(_followers([strand], strand, deliver_at, group.begun.ahead, services))
     await begin_children(run, services)
     return run
 
@@ -97,10 +97,14 @@ def delivery_due(before: Checkpoint, after: Checkpoint, limits: BatchLimits, now
 
 
 def _followers(
-    going_on: Sequence[Checkpoint], committed: Checkpoint, deliver_at: datetime | None, services: Services
+    going_on: Sequence[Checkpoint],
+    committed: Checkpoint,
+    deliver_at: datetime | None,
+    ahead: timedelta,
+    services: Services,
 ) -> list[Outgoing]:
     """The messages that follow a commit."""
-    followers = [current_wake_up(each, services) for each in going_on if each.is_open]
+    followers = [current_wake_up(each, services, ahead) for each in going_on if each.is_open]
     if deliver_at is not None:
         later = deliver_at if deliver_at > services.now() else None
         followers.append(services.outgoing(committed.delivery_wake_up(), at=later))

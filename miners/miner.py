@@ -71,10 +71,11 @@ async def _mine(wake_up: WakeUp, enqueued_at: datetime | None, services: Service
     if standing is Standing.BEHIND:
         await send_current(checkpoint, services)
         return Outcome("resent", now_at=checkpoint.next_seq)
+    ahead = enqueued_at - services.now() if enqueued_at is not None else timedelta(0)
     if (held_back := await _held_back_until(checkpoint, services)) is not None:
-        await postpone(checkpoint, held_back, services, _broker_ahead(enqueued_at, services.now()))
+        await postpone(checkpoint, held_back, services, ahead)
         return Outcome("postponed", until=held_back.isoformat(timespec="seconds"))
-    work = await _prepared(checkpoint, ledger, services)
+    work = await _prepared(checkpoint, ledger, ahead, services)
     if isinstance(work, str):
         await park(checkpoint, work.partition(":")[0], None, explained(work), services)
         return Outcome("parked", reason=work)
@@ -107,15 +108,9 @@ async def _held_back_until(checkpoint: Checkpoint, services: Services) -> dateti
     return None
 
 
-def _broker_ahead(enqueued_at: datetime | None, now: datetime) -> timedelta:
-    """How far the broker's clock is ahead of ours: a message that is here can't become available in the future.
-
-    Without it, a wake-up that is scheduled by a clock that is behind comes back at once, again and again.
-    """
-    return max(timedelta(0), enqueued_at - now) if enqueued_at is not None else timedelta(0)
-
-
-async def _prepared(checkpoint: Checkpoint, ledger: Checkpoint | None, services: Services) -> Work | str:
+async def _prepared(
+    checkpoint: Checkpoint, ledger: Checkpoint | None, ahead: timedelta, services: Services
+) -> Work | str:
     """What the page needs, or the reason why it can't be mined."""
     pipeline = services.pipelines.get(checkpoint.key.pipeline)
     stream = pipeline.stream(checkpoint.key.stream) if pipeline else None
@@ -126,7 +121,7 @@ async def _prepared(checkpoint: Checkpoint, ledger: Checkpoint | None, services:
         return "user_unknown"
     remember_secrets(user.credentials.values())
     return user.why_not(pipeline.pipeline, pipeline.credentials, services.now()) or Work(
-        checkpoint, ledger, pipeline, stream, user, slots=HeldSlots.decode(checkpoint.slots)
+        checkpoint, ledger, pipeline, stream, user, slots=HeldSlots.decode(checkpoint.slots), ahead=ahead
     )
 
 
@@ -178,7 +173,7 @@ async def _put_off(group: Group, until: datetime, services: Services, cache: See
     waiting = replace(work.checkpoint, not_before=until, slots=work.slots.encode())
     work.slots.lanes = {}
     if not group.pages:
-        await postpone(waiting, until, services)
+        await postpone(waiting, until, services, work.ahead)
         return Outcome("postponed", until=until.isoformat(timespec="seconds"))
     group.work = replace(work, checkpoint=waiting)
     return await _committed(group, services, cache)

@@ -1,6 +1,7 @@
 """What one page is mined with."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from miners.access import NO_ACCESS, Access
 from shared.checkpoint import Checkpoint
@@ -18,7 +19,8 @@ class Work:
     """The page that `checkpoint` waits for; `ledger` is that of the run if `checkpoint` is one of its strands.
 
     `parents` are the values of the parent's records that the slice is made of, `slots` what is booked for this page and
-    those that follow in the same message.
+    those that follow in the same message. `ahead` is how far the broker's clock seems to be ahead of ours: what a clock
+    that is behind schedules comes back at once, again and again, and what one that is ahead schedules, too late.
     """
 
     checkpoint: Checkpoint
@@ -29,6 +31,7 @@ class Work:
     access: Access = NO_ACCESS
     parents: tuple[Values, ...] = ()
     slots: HeldSlots = field(default_factory=HeldSlots)
+    ahead: timedelta = timedelta(0)
 
     @property
     def run(self) -> Checkpoint:

@@ -24,7 +24,7 @@ async def send_current(checkpoint: Checkpoint, services: Services, ahead: timede
 
     For a run that is done, the wake-up of its delivery, and the runs that follow it begin; for one that is mined by
     strands, those of all of them.
-    `ahead` is how far the broker's clock is ahead of ours.
+    `ahead` is how far the broker's clock is ahead of ours, or less than nothing where it is behind.
     """
     if checkpoint.is_open and checkpoint.strands:
         for strand in await services.checkpoints.strands(checkpoint):
@@ -40,8 +40,13 @@ async def send_current(checkpoint: Checkpoint, services: Services, ahead: timede
 
 
 def current_wake_up(checkpoint: Checkpoint, services: Services, ahead: timedelta = timedelta(0)) -> Outgoing:
-    """The message that an open checkpoint waits for, scheduled if its time has not come; always under the same id."""
+    """The message that an open checkpoint waits for, scheduled if its time has not come; always under the same id.
+
+    A broker that is behind counts only where slots are held. There, too early is better than too late; whoever merely
+    waits would come twice for what may be a long queue, not a clock.
+    """
     at = _later(checkpoint.not_before, services)
+    ahead = ahead if checkpoint.slots else max(timedelta(0), ahead)
     return services.outgoing(checkpoint.wake_up(), checkpoint.priority, at + ahead if at else None)
 
 

@@ -16,13 +16,15 @@ MOST_MISSES = 4
 class HeldSlots:
     """What one message holds. `lanes` has slots by whose budget and lane they are in, the earliest first.
 
-    `misses` counts slots in a row whose message came too late; the more, the earlier it comes the next time. `rest` is
-    for how many seconds a strand waits behind its page, so that all of a run together have the share of one.
+    `misses` counts slots whose message came too late, less those that were used; the more, the earlier it comes the
+    next time. `rest` is for how many seconds a strand waits behind its page, so that all of a run together have the
+    share of one. `in_time` says that this message did not come too late for its slot.
     """
 
     lanes: dict[str, tuple[Slot, ...]] = field(default_factory=dict)
     misses: int = 0
     rest: float = 0.0
+    in_time: bool = False
 
     @property
     def lead(self) -> float:
@@ -49,6 +51,8 @@ class HeldSlots:
         """A request is made now: one slot of each lane is gone. False if one is over, and nothing may be asked."""
         if any(not live(slots, now) for slots in self.lanes.values()):
             return False
+        if self.in_time:
+            self.misses, self.in_time = max(0, self.misses - 1), False
         self.lanes = {name: left for name, slots in self.lanes.items() if (left := live(slots, now)[1:])}
         return True
 
@@ -64,9 +68,14 @@ class HeldSlots:
         return {lane: slots for lane, slots in found.items() if slots}
 
     def claimed(self, now: float) -> None:
-        """Its message is here. A slot that is over was missed."""
-        late = any(slots and slots[0].end <= now for slots in self.lanes.values())
-        self.misses = min(MOST_MISSES, self.misses + 1) if late else max(0, self.misses - 1)
+        """Its message is here. A slot that is over was missed.
+
+        Who comes far too early has not come in time yet: between two workers, the one's clock behind the other's, a
+        page would else come too early and too late by turns for ever.
+        """
+        self.in_time = all(not slots or slots[0].end > now for slots in self.lanes.values())
+        if not self.in_time:
+            self.misses = min(MOST_MISSES, self.misses + 1)
 
     def encode(self, *, with_slots: bool = True) -> str:
         """JSON, or nothing where there is nothing to say."""

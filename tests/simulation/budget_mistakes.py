@@ -1,6 +1,6 @@
 """Known mistakes with limits and blocks, as replacements of production code (see mutants.py)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import miners.miner
@@ -9,8 +9,10 @@ import shared.pipeline.slots
 from miners.work import Work
 from shared.adapters.budget_table import BudgetName, BudgetTable
 from shared.adapters.tables import Row
+from shared.checkpoint import Checkpoint
 from shared.pipeline.breakers import Breaker
 from shared.pipeline.budgets import SHARES, Slot
+from shared.pipeline.slots import MOST_MISSES, HeldSlots
 from shared.services import Services
 from tests.simulation.climates import SOURCE_FAILS
 
@@ -45,6 +47,19 @@ def _always_half_open_tomorrow(self: Breaker, now: float, prober: str) -> float 
     return now + 60 if self.openings else None
 
 
+async def _by_ones_own_clock(
+    checkpoint: Checkpoint, ledger: Checkpoint | None, ahead: timedelta, services: Services
+) -> Work | str:
+    return await _PREPARED(checkpoint, ledger, timedelta(0), services)
+
+
+def _in_time_though_too_early(self: HeldSlots, now: float) -> None:
+    """Come too early and too late by turns, a page was never the earlier for it."""
+    late = any(slots and slots[0].end <= now for slots in self.lanes.values())
+    self.misses = min(MOST_MISSES, self.misses + 1) if late else max(0, self.misses - 1)
+
+
+_PREPARED = miners.miner._prepared
 LIMITED = ("limits", "limits, several pages a message", "limits of all and each")
 
 BUDGET_MISTAKES: tuple[tuple[Any, ...], ...] = (
@@ -54,6 +69,11 @@ BUDGET_MISTAKES: tuple[tuple[Any, ...], ...] = (
         "slots used however late",
         ((shared.pipeline.slots, "live", _however_late), (shared.pipeline.budgets, "live", _however_late)),
         LIMITED,
+    ),
+    (
+        "slots met by one's own clock",
+        ((miners.miner, "_prepared", _by_ones_own_clock), (HeldSlots, "claimed", _in_time_though_too_early)),
+        ("limits, clocks apart",),
     ),
     ("windows taken for aligned", ((shared.pipeline.budgets, "COUNTED", SHARES),), LIMITED),
     ("a block kept to oneself", ((BudgetTable, "block", _kept_to_oneself),), ("blocks", "blocks and limits")),

@@ -20,6 +20,7 @@ LIMITED: tuple[Workload, ...] = (
     Workload("limits", users=3, records=9, limits=TIGHT, processes=3),
     Workload("limits, several pages a message", users=4, records=13, limits=TIGHT, settings=SEVERAL, processes=3),
     Workload("limits, a user of weight", users=3, records=9, heavy=3, limits=TIGHT, processes=3, written=3, runs=2),
+    Workload("limits, clocks apart", users=4, records=7, size=1, limits=TIGHT, skew=20),
     Workload("limits of all and each", users=3, records=7, limits=FOR_ALL_AND_EACH, processes=3, late=0.2),
     Workload("limits at a time", records=7, limits=ONE_AT_A_TIME, kinds=("cursor", "offset"), processes=3),
     Workload("limits of a stream", records=7, limits=OF_A_STREAM, kinds=("cursor", "offset"), trouble=0.1),

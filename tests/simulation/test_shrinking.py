@@ -3,6 +3,7 @@
 import pytest
 
 from tests.simulation.invariants import INVARIANTS
+from tests.simulation.limited import TIGHT
 from tests.simulation.mutants import mutant_named
 from tests.simulation.shrinking import Shrinker, Story, replay_of, report
 from tests.simulation.simulation import Violation
@@ -23,6 +24,12 @@ ONCE_BROKEN = {
             Strike("after streams.range", 1, "lose_answer"),
             Strike("after streams.get", 10, "kill"),
         ),
+    ),
+    "slots met by one's own clock": Story(
+        16,
+        Workload("limits, clocks apart", users=4, records=4, size=1, limits=TIGHT, skew=20),
+        CALM,
+        (),
     ),
     "run at its beginning left alone": Story(
         1,

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from miners.miner import mine
+from processors.dead_letters import Letter
 from shared.checkpoint import RunState
 from shared.errors import TemporaryFailure
 from shared.messages import StreamKey
@@ -71,6 +73,25 @@ async def test_a_limit_of_each_user_leaves_the_others_alone():
     await watched.world.run()
     assert watched.most_in(timedelta(minutes=1)) == 4
     assert [watched.most_in(timedelta(minutes=1), name) for name in ("ann", "ben")] == [2, 2]
+
+
+async def test_a_page_comes_back_for_its_slot_by_the_brokers_clock():
+    """It would else be late for each slot by as much as the broker is behind, and book another, for ever."""
+    world = World(pages_of(records(12)), limited("{ per: app, requests: 1, span: 10s }"))
+    behind = timedelta(seconds=20)
+    await world.add_user()
+    await world.schedule()
+    for outcome in ("committed", "postponed"):
+        wake_up = world.broker.receive("mine")
+        assert wake_up is not None
+        message = wake_up.message
+        letter = Letter(message.queue, message.body, message.message_id, enqueued_at=world.clock.now() - behind)
+        assert (await mine(letter, world.services, world.cache)).what == outcome
+        wake_up.complete()
+    until = (await world.checkpoint()).not_before
+    assert until is not None
+    assert until > world.clock.now()
+    assert world.broker.sent[-1].at == until - behind
 
 
 async def test_limits_of_an_endpoint_are_shared_by_the_streams_that_it_names():

@@ -36,7 +36,7 @@ def test_a_slot_that_is_over_permits_nothing():
     assert not found.use(NOON + 2)
 
 
-def test_the_more_slots_were_missed_the_earlier_the_page_comes_back():
+def test_the_more_slots_were_missed_and_not_used_the_earlier_the_page_comes_back():
     found = held(TWO[0])
     assert found.lead == LEAD
     leads = []
@@ -48,6 +48,8 @@ def test_the_more_slots_were_missed_the_earlier_the_page_comes_back():
     punctual = held(TWO[0])
     punctual.misses = 1
     punctual.claimed(NOON - 1)
+    assert punctual.lead == 2 * LEAD
+    assert punctual.use(NOON)
     assert punctual.lead == LEAD
 
 
