@@ -26,7 +26,7 @@ from shared.errors import (
     TemporaryFailure,
 )
 from shared.log import remember_secrets
-from shared.pipeline.oauth2 import OAuth2Grant, Tokens, read_tokens, renew_at, seed_of, token_request
+from shared.pipeline.access_tokens import TokenAuth, Tokens, read_tokens, renew_at, seed_of, token_request
 from shared.pipeline.spec import Pipeline
 from shared.pipeline.templates import Scopes
 from shared.services import Services
@@ -72,7 +72,7 @@ NO_ACCESS = Access()
 class Claim:
     """Who wants access to what; `seed` is the fingerprint of the user's credential."""
 
-    auth: OAuth2Grant
+    auth: TokenAuth
     pipeline: str
     user: User
     seed: str = field(repr=False)
@@ -89,7 +89,7 @@ async def with_access(pipeline: Pipeline, user: User, services: Services, use: C
     RenewedElsewhere, SourceError of the token endpoint or of `use`, StorageUnavailable.
     """
     auth = pipeline.source.auth
-    if not isinstance(auth, OAuth2Grant):
+    if not isinstance(auth, TokenAuth):
         return await use(NO_ACCESS)
     claim = Claim(auth, pipeline.pipeline, user, seed_of(auth, _scopes(user)))
     refused: int | None = None

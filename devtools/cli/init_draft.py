@@ -79,6 +79,16 @@ AUTH: dict[str, Part] = {
         },
         ("an access token is asked for, and renewed, with the user's refresh token, which may change each time",),
     ),
+    "login": Part(
+        "login",
+        {
+            "login_url": "https://api.example.com/login",
+            "json": {"username": "{credentials.username}", "password": "{credentials.password}"},
+            "token_path": "token",
+        },
+        ("a token is asked for with what the login wants; token_path says where it stands in the answer (JMESPath)",),
+        ("name: X-Session  # the header that carries it, where that is not Authorization: Bearer TOKEN",),
+    ),
     "none": Part("none", {}, ("the source asks nobody who they are",)),
 }
 """One for each way of authentication."""

@@ -5,8 +5,8 @@ from dataclasses import replace
 from devtools.cli.preview_steps import Subject
 from shared.adapters.token_http import TokenHttp
 from shared.errors import BadInput, SourceError
-from shared.pipeline.oauth2 import read_tokens, token_request
-from shared.pipeline.spec import OAuth2ClientCredentials, OAuth2RefreshToken
+from shared.pipeline.access_tokens import TokenAuth, read_tokens, token_request
+from shared.pipeline.spec import OAuth2RefreshToken
 from shared.settings import Settings
 
 GIVEN = "access_token"
@@ -17,7 +17,7 @@ async def with_access(subject: Subject) -> Subject:
     """The subject with an access token, if its source wants one. Raises BadInput."""
     auth = subject.pipeline.source.auth
     given = subject.user.credentials.get(GIVEN, "")
-    if not isinstance(auth, OAuth2ClientCredentials | OAuth2RefreshToken) or given:
+    if not isinstance(auth, TokenAuth) or given:
         return replace(subject, access=given)
     if isinstance(auth, OAuth2RefreshToken):
         raise BadInput(
@@ -29,6 +29,6 @@ async def with_access(subject: Subject) -> Subject:
         response = await endpoint.exchange(subject.user.id, token_request(auth, subject.scopes, None))
         return replace(subject, access=read_tokens(auth, response, subject.now).access_token)
     except SourceError as error:
-        raise BadInput(f"source.auth: no access token: {error}, allowed: a client that token_url knows") from None
+        raise BadInput(f"source.auth: no access token: {error}, allowed: a credential that is accepted there") from None
     finally:
         await endpoint.close()

@@ -6,16 +6,13 @@ No cookie is kept, so none goes from one user to another, and no redirect is fol
 import asyncio
 import ssl
 from typing import Protocol
-from urllib.parse import urlencode
 
 from shared.adapters.http_calls import Unsendable, call, header_texts, merged
 from shared.adapters.http_lanes import Broken, Lanes, tls_context
 from shared.adapters.source_http import IDLE_LANES, read_body
 from shared.errors import MalformedResponse, RequestRejected, TemporaryFailure
-from shared.pipeline.oauth2 import TokenRequest
+from shared.pipeline.access_tokens import TokenRequest
 from shared.pipeline.responses import Response
-
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
 class TokenEndpoint(Protocol):
@@ -56,7 +53,7 @@ class TokenHttp:
         await self._lanes.close()
 
     async def _posted(self, request: TokenRequest) -> Response:
-        headers = merged([FORM], request.headers)
-        sent = call("POST", request.url, headers, urlencode(request.form).encode())
+        media_type, body = request.content
+        sent = call("POST", request.url, merged([("Content-Type", media_type)], request.headers), body)
         async with self._lanes.answered(sent) as answer:
             return Response(answer.status, header_texts(answer), await read_body(answer))

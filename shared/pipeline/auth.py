@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from shared.errors import MalformedResponse
@@ -10,17 +11,22 @@ from shared.log import SHORTEST
 from shared.pipeline.extensions import extension, guarded, required
 from shared.pipeline.spec import (
     PLACEHOLDER,
+    AccessToken,
     ApiKey,
     Bearer,
     Custom,
     HeadersAuth,
     HttpBasic,
+    Login,
     NoAuth,
     OAuth2ClientCredentials,
     OAuth2RefreshToken,
     Pipeline,
 )
 from shared.pipeline.templates import Scopes, render
+
+NAMES = frozenset({"user", "username", "user_name", "login", "name", "mail", "email", "identity", "identifier"})
+"""What logins call the part of a credential that is no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Attachment:
 def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
     """Raises RequestRejected naming a credential that the user does not have.
 
-    The scope `access` has the `token` of a source with OAuth2.
+    The scope `access` has the `token` of a source for which one is asked.
     """
     match pipeline.source.auth:
         case Bearer(token=token):
@@ -48,15 +54,23 @@ def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
             return Attachment(headers=(("Authorization", f"Basic {base64.b64encode(pair).decode()}"),))
         case HeadersAuth(headers=headers):
             return Attachment(headers=tuple((name, render(value, scopes)) for name, value in headers.items()))
-        case OAuth2ClientCredentials(name=name, location=location) | OAuth2RefreshToken(name=name, location=location):
-            token = str(scopes["access"]["token"])
-            if name is None:
-                return Attachment(headers=(("Authorization", f"Bearer {token}"),))
-            return Attachment(headers=((name, token),)) if location == "header" else Attachment(query=((name, token),))
+        case OAuth2ClientCredentials() | OAuth2RefreshToken() | Login() as auth:
+            return _with_token(auth, str(scopes["access"]["token"]))
         case NoAuth():
             return Attachment()
         case Custom() as custom:
             return _customised(custom, scopes)
+
+
+def _with_token(auth: AccessToken, token: str) -> Attachment:
+    sent = f"{'Bearer ' if auth.prefix is None and auth.name is None else auth.prefix or ''}{token}"
+    match auth.location:
+        case "query":
+            return Attachment(query=((auth.name or "", sent),))
+        case "cookie":
+            return Attachment(headers=(("Cookie", f"{auth.name}={sent}"),))
+        case _:
+            return Attachment(headers=((auth.name or "Authorization", sent),))
 
 
 def _customised(custom: Custom, scopes: Scopes) -> Attachment:
@@ -82,6 +96,8 @@ def secrets_of(pipeline: Pipeline, credentials: Mapping[str, str]) -> list[str]:
             templates = [secret, *data.values()]
         case OAuth2RefreshToken(client_secret=secret, refresh_token=refresh, access_token_request_data=data):
             templates = [secret or "", refresh, *data.values()]
+        case Login(headers=headers, form=form, json_body=body):
+            templates = [*headers.values(), *_secret_texts(form or {}), *_secret_texts(body or {})]
         case NoAuth():
             templates = []
         case Custom(options=options):
@@ -89,6 +105,19 @@ def secrets_of(pipeline: Pipeline, credentials: Mapping[str, str]) -> list[str]:
     found = PLACEHOLDER.findall(" ".join(templates))
     names = {name for scope, name in found if scope == "credentials"}
     return [value for name, value in credentials.items() if name in names]
+
+
+def _secret_texts(body: Any, name: str = "") -> list[str]:
+    """The texts of what is sent to a login, at any depth, without those that only say who it is."""
+    match body:
+        case dict():
+            return [text for key, each in body.items() for text in _secret_texts(each, key)]
+        case list():
+            return [text for each in body for text in _secret_texts(each, name)]
+        case str() if name.lower() not in NAMES:
+            return [body]
+        case _:
+            return []
 
 
 def without_secret_inside(cursor: str | None, secrets: Iterable[str]) -> str | None:

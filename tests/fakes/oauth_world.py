@@ -20,6 +20,10 @@ CLIENT = (
     '{ type: oauth2_client_credentials, token_url: "https://login.example.com/token", '
     'client_id: "{credentials.id}", client_secret: "{credentials.secret}" }'
 )
+LOGIN = (
+    '{ type: login, login_url: "https://login.example.com/login", json: { name: "{user.id}", '
+    'password: "{credentials.secret}" }, token_path: access_token }'
+)
 PIPELINE = """
 pipeline: social
 source:

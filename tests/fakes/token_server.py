@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from shared.pipeline.oauth2 import TokenRequest
+from shared.pipeline.access_tokens import TokenRequest
 from shared.pipeline.responses import Response
 from tests.fakes.scripted_source import answer
 
@@ -47,6 +47,9 @@ class TokenServer:
 
     def exchange(self, form: Mapping[str, str]) -> Response:
         """What the token endpoint answers."""
+        if "password" in form:
+            user = self.clients.get(("app", form["password"]))
+            return self._granted(user, "") if user else answer({"message": "wrong password"}, 400)
         if form["grant_type"] == "client_credentials":
             user = self.clients.get((form["client_id"], form["client_secret"]))
             return self._granted(user, "") if user else answer({"error": "invalid_client"}, 401)
@@ -118,8 +121,9 @@ class ScriptedTokens:
     calls: list[dict[str, str]] = field(default_factory=list)
 
     async def exchange(self, user: str, request: TokenRequest) -> Response:
-        self.calls.append(dict(request.form))
-        response = self.instead(user) or self.server.exchange(dict(request.form))
+        sent = dict(request.form) or dict(request.json_body or {})
+        self.calls.append(sent)
+        response = self.instead(user) or self.server.exchange(sent)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             await meanwhile()

@@ -20,8 +20,8 @@ from shared.adapters.user_table import UserTable
 from shared.checkpoint import Checkpoint, RunState
 from shared.errors import AlreadyExists, Conflict, Damaged, ErrorKind
 from shared.messages import Priority, StreamKey
+from shared.pipeline.access_tokens import LONGEST_TOKEN
 from shared.pipeline.loop_guard import LoopGuard
-from shared.pipeline.oauth2 import LONGEST_TOKEN
 from shared.users import User, UserState
 from tests.fakes.memory_objects import MemoryObjects
 

@@ -19,8 +19,8 @@ from shared.adapters.source_http import SourceHttp
 from shared.adapters.token_http import TokenHttp
 from shared.checkpoint import Checkpoint, RunState
 from shared.log import invocation
+from shared.pipeline.access_tokens import TokenRequest
 from shared.pipeline.auth import Attachment
-from shared.pipeline.oauth2 import TokenRequest
 from shared.pipeline.requests import PageRequest
 from shared.pipeline.responses import Response
 from shared.users import User

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.adapters.service_bus import Outgoing
 from shared.adapters.tables import Row
-from shared.pipeline.oauth2 import TokenRequest
+from shared.pipeline.access_tokens import TokenRequest
 from shared.pipeline.requests import PageRequest
 from tests.simulation.broker import Message
 from tests.simulation.processes import Process

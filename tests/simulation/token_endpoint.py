@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from shared.pipeline.oauth2 import TokenRequest
+from shared.pipeline.access_tokens import TokenRequest
 from shared.pipeline.responses import Response
 from tests.fakes.token_server import TokenServer
 from tests.simulation.troubles import AT_THE_TOKEN_ENDPOINT

@@ -4,11 +4,13 @@ Every model refuses unknown keys. `docs/pipelines.md` is the reference.
 """
 
 from shared.pipeline.spec.auth import (
+    AccessToken,
     ApiKey,
     Auth,
     Bearer,
     HeadersAuth,
     HttpBasic,
+    Login,
     NoAuth,
     OAuth2,
     OAuth2ClientCredentials,
@@ -54,6 +56,7 @@ from shared.pipeline.spec.windows import FixedWindows, GlobalWindow, SessionWind
 __all__ = [
     "DEFAULT_OUTPUTS",
     "PLACEHOLDER",
+    "AccessToken",
     "ApiKey",
     "Auth",
     "Bearer",
@@ -73,6 +76,7 @@ __all__ = [
     "JsonLines",
     "JsonLink",
     "Limit",
+    "Login",
     "NextQuery",
     "NoAuth",
     "OAuth2",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from shared.pipeline.spec.custom import Custom
-from shared.pipeline.spec.fields import BaseUrl, JsonPath, SecretTemplate, Spec
+from shared.pipeline.spec.fields import BaseUrl, JsonPath, SecretJsonObject, SecretTemplate, Spec, given_one_of
 
 
 class Bearer(Spec):
@@ -39,8 +39,27 @@ class HeadersAuth(Spec):
     headers: dict[str, SecretTemplate] = Field(min_length=1)
 
 
-class OAuth2(BaseModel):
-    """What the OAuth2 grants have in common: how an access token is asked for, read, renewed and sent."""
+class AccessToken(BaseModel):
+    """A token that is asked for: how long it lives where nobody says so, when it is renewed, and how it is sent."""
+
+    default_token_expiration: int = Field(3600, ge=1, strict=True)
+    renewal_margin: int = Field(60, ge=0, strict=True)
+    name: str | None = Field(None, min_length=1)
+    location: Literal["header", "query", "cookie"] = "header"
+    prefix: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_name_but_in_the_usual_header(self) -> Self:
+        if self.location != "header" and self.name is None:
+            raise ValueError(
+                f"found location: {self.location} without a name, allowed: the name of the "
+                f"{'query parameter' if self.location == 'query' else 'cookie'} beside it"
+            )
+        return self
+
+
+class OAuth2(AccessToken):
+    """What the OAuth2 grants have in common: how an access token is asked for and read."""
 
     token_url: BaseUrl
     client_id: SecretTemplate
@@ -49,16 +68,6 @@ class OAuth2(BaseModel):
     access_token_request_data: dict[str, SecretTemplate] = Field(default={})
     access_token_path: JsonPath = "access_token"  # noqa: S105 - where a token stands, not one
     expires_in_path: JsonPath = "expires_in"
-    default_token_expiration: int = Field(3600, ge=1, strict=True)
-    renewal_margin: int = Field(60, ge=0, strict=True)
-    name: str | None = Field(None, min_length=1)
-    location: Literal["header", "query"] = "header"
-
-    @model_validator(mode="after")
-    def _a_query_parameter_has_a_name(self) -> Self:
-        if self.location == "query" and self.name is None:
-            raise ValueError("found location: query without a name, allowed: the name of the query parameter beside it")
-        return self
 
 
 class OAuth2ClientCredentials(OAuth2, Spec):
@@ -83,6 +92,27 @@ class OAuth2RefreshToken(OAuth2, Spec):
         return self
 
 
+class Login(AccessToken, Spec):
+    """A token for what the source's login asks for, such as a name and a password: found in the answer."""
+
+    type: Literal["login"]
+    login_url: BaseUrl
+    headers: dict[str, SecretTemplate] = Field(default={})
+    json_body: SecretJsonObject | None = Field(None, alias="json")
+    form: dict[str, SecretTemplate] | None = None
+    token_path: JsonPath | None = None
+    token_header: str | None = Field(None, min_length=1)
+    token_cookie: str | None = Field(None, min_length=1)
+    expires_in_path: JsonPath | None = None
+
+    @model_validator(mode="after")
+    def _sends_one_body_and_finds_one_token(self) -> Self:
+        if self.json_body is not None and self.form is not None:
+            raise ValueError("found both json and form, allowed: one of them")
+        given_one_of(self, "token_path", "token_header", "token_cookie")
+        return self
+
+
 class NoAuth(Spec):
     """A source that asks nobody who they are."""
 
@@ -90,6 +120,6 @@ class NoAuth(Spec):
 
 
 Auth = Annotated[
-    Bearer | ApiKey | HttpBasic | HeadersAuth | OAuth2ClientCredentials | OAuth2RefreshToken | NoAuth | Custom,
+    Bearer | ApiKey | HttpBasic | HeadersAuth | OAuth2ClientCredentials | OAuth2RefreshToken | Login | NoAuth | Custom,
     Field(discriminator="type"),
 ]

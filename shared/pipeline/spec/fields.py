@@ -86,19 +86,23 @@ def _is_body_path(value: str) -> str:
     return value
 
 
-def _is_json(value: Any, where: str = "") -> Any:
-    """Nothing that YAML knows and JSON does not, and no placeholder that may not stand in a body."""
+def _json_of(*scopes: str) -> AfterValidator:
+    """Nothing that YAML knows and JSON does not, and no placeholder of another scope."""
+    return AfterValidator(lambda value: _check_json(value, scopes))
+
+
+def _check_json(value: Any, scopes: tuple[str, ...], where: str = "") -> Any:
     match value:
         case dict():
             for key, each in value.items():
                 if not isinstance(key, str):
                     raise ValueError(f"found the key {key!r} at {where or 'the top'}, allowed: a text")
-                _is_json(each, f"{where}.{key}".removeprefix("."))
+                _check_json(each, scopes, f"{where}.{key}".removeprefix("."))
         case list():
             for number, each in enumerate(value):
-                _is_json(each, f"{where}[{number}]")
+                _check_json(each, scopes, f"{where}[{number}]")
         case str():
-            _check_template(value, STREAM_SCOPES)
+            _check_template(value, scopes)
         case float() if value - value != 0:
             raise ValueError(f"found {value} at {where}, allowed: a number that JSON knows")
         case None | bool() | int() | float():
@@ -140,7 +144,8 @@ Origin = Annotated[str, AfterValidator(_is_origin)]
 SecretTemplate = Annotated[str, _template_of("user", "params", "credentials")]
 QueryValue = Template | int | float | bool
 BodyPath = Annotated[str, AfterValidator(_is_body_path)]
-JsonObject = Annotated[dict[str, Any], AfterValidator(_is_json)]
+JsonObject = Annotated[dict[str, Any], _json_of(*STREAM_SCOPES)]
+SecretJsonObject = Annotated[dict[str, Any], _json_of("user", "params", "credentials")]
 
 
 class Spec(BaseModel):

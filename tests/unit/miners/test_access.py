@@ -12,20 +12,38 @@ from shared.errors import ErrorKind
 from shared.messages import StreamKey
 from shared.pipeline.responses import Response
 from shared.users import User
-from tests.fakes.oauth_world import ALL, CLIENT, RECORDS, REFRESH, again, stored, with_users, world_of
+from tests.fakes.oauth_world import ALL, CLIENT, LOGIN, RECORDS, REFRESH, again, stored, with_users, world_of
 from tests.fakes.scripted_source import Call, answer, pages_of
 from tests.fakes.world import KEY, World
 
 BOB = StreamKey("social", "posts", "bob")
 
 
-@pytest.mark.parametrize("auth", [REFRESH, CLIENT])
+@pytest.mark.parametrize("auth", [REFRESH, CLIENT, LOGIN])
 async def test_one_token_serves_all_pages_until_it_ends(auth: str):
     world = await with_users(world_of(auth))
     await world.run()
     assert world.ids() == ALL
     assert len(world.token_server.exchanges) == 1
     assert {call.credential for call in world.source.calls} == {f"Bearer {(await stored(world)).access_token}"}
+
+
+async def test_who_is_logged_out_meanwhile_is_logged_in_again():
+    world = await with_users(world_of(LOGIN))
+    assert (await world.mine_page()).what == "committed"
+    world.token_server.end_access("ann")
+    await world.run()
+    assert world.ids() == ALL
+    assert len(world.token_server.exchanges) == 2
+
+
+async def test_a_wrong_password_parks_its_user_and_nobody_else():
+    world = await with_users(world_of(LOGIN), "ann", "bob")
+    del world.token_server.clients["app", "secret-of-ann"]
+    await world.run()
+    ann, bob = await world.checkpoint(), await world.checkpoint(BOB)
+    assert (ann.state, ann.reason, bob.state) == (RunState.PARKED, "invalid_credential", RunState.DONE)
+    assert [line["id"] for line in world.lines()] == ALL
 
 
 async def test_users_do_not_share_tokens():

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from shared.adapters.token_http import TokenHttp
 from shared.errors import HeadframeError, RequestRejected, TemporaryFailure
-from shared.pipeline.oauth2 import TokenRequest
+from shared.pipeline.access_tokens import TokenRequest
 from shared.pipeline.responses import Response
 from tests.unit.shared.adapters.conftest import CONTEXT, GENEROUS, HttpSource
 

@@ -120,6 +120,11 @@ def test_a_key_goes_behind_the_query_that_is_there(url: str, attached: str):
             'refresh_token: "{credentials.token}" }',
             ["t0ken"],
         ),
+        (
+            '{ type: login, login_url: "https://a", token_path: t, headers: { A: "{credentials.other}" }, '
+            'json: { user: { name: "{credentials.name}", keys: ["{credentials.token}"] } } }',
+            ["t0ken", "2"],
+        ),
         ("{ type: none }", []),
     ],
 )

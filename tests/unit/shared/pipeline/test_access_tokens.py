@@ -17,10 +17,10 @@ from shared.errors import (
     RequestRejected,
     SourceError,
 )
-from shared.pipeline.oauth2 import (
+from shared.pipeline.access_tokens import (
     LONGEST_LIFE,
     LONGEST_TOKEN,
-    OAuth2Grant,
+    TokenAuth,
     Tokens,
     read_tokens,
     renew_at,
@@ -46,14 +46,14 @@ REFRESH = {
     "client_id": "{credentials.id}",
     "refresh_token": "{credentials.refresh}",
 }
-Made = Callable[..., OAuth2Grant]
+Made = Callable[..., TokenAuth]
 
 
 @pytest.fixture(scope="session")
 def grant(make_pipeline: Callable[..., Pipeline]) -> Made:
-    def made(auth: dict[str, Any], **options: Any) -> OAuth2Grant:
+    def made(auth: dict[str, Any], **options: Any) -> TokenAuth:
         auth = make_pipeline(source={"auth": auth | options}).source.auth
-        assert isinstance(auth, OAuth2Grant)
+        assert isinstance(auth, TokenAuth)
         return auth
 
     return made
