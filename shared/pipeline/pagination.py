@@ -25,6 +25,9 @@ from shared.pipeline.spec import (
 MAX_CURSOR = 16_384
 """Characters; a table property holds twice as many."""
 
+CONTENT_RANGE = re.compile(r"[^/]*/([0-9]+)")
+"""Such as `items 0-9/57`."""
+
 WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 PARAMETER = r"\s*;\s*([^,;=\s]+)(?:\s*=\s*(?:\"([^\"]*)\"|([^,;\s]*)))?"
 LINK = re.compile(rf"<([^<>]*)>((?:{PARAMETER})*)")
@@ -37,7 +40,8 @@ def next_cursor(
     """The cursor behind a page of these records, or None at the end. Header names are lower case.
 
     A short page is the end only where the file says so. Raises MalformedResponse when the source names a cursor that
-    is no text or number, or a longer one than can be stored. A custom paginator is asked where the whole page is known.
+    can't be sent as the file says, or a longer one than can be stored. A custom paginator is asked where the whole page
+    is known.
     """
     if _is_last(stream, body, len(records)):
         return None
@@ -66,14 +70,17 @@ def next_cursor(
 def _named(spec: Cursor, stream: Stream, body: Any, headers: Mapping[str, str], records: Sequence[Any]) -> str | None:
     """The cursor that a response names; with its type, as JSON, where it is sent in JSON."""
     place = spec.cursor_header or spec.cursor_path or spec.cursor_record_path or ""
+    value: Any
     if spec.cursor_header is not None:
         value = headers.get(place.lower())
     elif spec.cursor_path is not None:
         value = found_at(place, body)
     else:
         value = found_at(place, records[-1]) if records else None
+    if sends_types(stream) and isinstance(value, list | dict):
+        return typed_cursor(value) if value else None
     text = _as_cursor(value, place)
-    return typed_cursor(value, text) if text is not None and sends_types(stream) else text
+    return typed_cursor(value) if text is not None and sends_types(stream) else text
 
 
 def sends_types(stream: Stream) -> bool:
@@ -82,20 +89,30 @@ def sends_types(stream: Stream) -> bool:
     return in_body and stream.form is None
 
 
-def typed_cursor(value: Any, text: str) -> str:
+def typed_cursor(value: Any) -> str:
     """JSON of a cursor; a number that a float can't hold is kept as its text."""
-    if isinstance(value, SpeltNumber):
-        value = float(value) if value.compared == repr(float(value)) else text
-    return json.dumps(value)
+    return json.dumps(_holdable(value))
 
 
-def untyped(cursor: str) -> str | int | float:
+def _holdable(value: Any) -> Any:
+    match value:
+        case SpeltNumber():
+            return float(value) if value.compared == repr(float(value)) else str(value)
+        case list():
+            return [_holdable(each) for each in value]
+        case dict():
+            return {name: _holdable(each) for name, each in value.items()}
+        case _:
+            return value
+
+
+def untyped(cursor: str) -> Any:
     """What a cursor of `typed_cursor` stands for; one that an earlier version stored is a text as it is."""
     try:
         value = json.loads(cursor)
     except ValueError:
         return cursor
-    return value if isinstance(value, str | int | float) and not isinstance(value, bool) else cursor
+    return cursor if value is None or isinstance(value, bool) else value
 
 
 def storable(value: Any, place: str) -> str | None:
@@ -184,7 +201,9 @@ def _counted(following: int, done: int, total: int | None) -> str | None:
 def total_of(counting: PageNumber | Offset, body: Any, headers: Mapping[str, str]) -> int | None:
     """How many pages or records there are, if the file says where the source counts them. Raises MalformedResponse."""
     if counting.total_header is not None:
-        return _as_count(headers.get(counting.total_header.lower()), counting.total_header)
+        found = headers.get(counting.total_header.lower())
+        behind = CONTENT_RANGE.fullmatch(found or "")
+        return _as_count(behind[1] if behind else found, counting.total_header)
     return whole_number(counting.total_path, body) if counting.total_path is not None else None
 
 

@@ -342,7 +342,13 @@ def test_the_same_parameters_are_the_same_cursor(make_stream: MakeStream, query:
     assert decoded_query(cursor).keys() == query.keys()
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-total": "many"}])
+@pytest.mark.parametrize(("said", "cursor"), [("items 0-0/2", "1"), ("0-0/1", None), ("*/1", None), ("2", "1")])
+def test_a_header_may_say_the_total_as_content_range_does(make_stream: MakeStream, said: str, cursor: str | None):
+    stream = make_stream({"type": "offset", "total_header": "Content-Range"})
+    assert next_cursor(stream, None, [{"id": 1}], {"content-range": said}, [{"id": 1}]) == cursor
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-total": "many"}, {"x-total": "0-9/*"}])
 def test_a_total_that_the_header_does_not_say_is_malformed(make_stream: MakeStream, headers: dict[str, str]):
     stream = make_stream({"type": "offset", "total_header": "X-Total"})
     with pytest.raises(MalformedResponse, match=r"X-Total: found .*, allowed: a whole number"):

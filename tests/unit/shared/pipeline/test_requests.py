@@ -271,6 +271,8 @@ AFTER_HEADER = {"type": "cursor", "cursor_path": "next", "cursor_request_header"
         (AFTER_BODY, '"7"', "", {"x": 1, "page": {"after": "7"}}),
         (AFTER_BODY, "7", "", {"x": 1, "page": {"after": 7}}),
         (AFTER_BODY, "1.5", "", {"x": 1, "page": {"after": 1.5}}),
+        (AFTER_BODY, '[1700000000000, null, "a"]', "", {"x": 1, "page": {"after": [1700000000000, None, "a"]}}),
+        (AFTER_BODY, '{"id": {"S": "7"}}', "", {"x": 1, "page": {"after": {"id": {"S": "7"}}}}),
         ({"type": "page_number", "page_body_path": "page"}, None, "", {"x": 1, "page": 1}),
         ({"type": "page_number", "page_body_path": "page"}, "7", "", {"x": 1, "page": 7}),
         ({"type": "offset", "offset_body_path": "from"}, "20", "", {"x": 1, "from": 20}),
@@ -320,7 +322,7 @@ def test_parameters_of_the_response_take_the_place_of_those_of_the_file(make_pip
     assert asked(pipeline, '{"from":"B&C","n":"2"}').url == "https://api.example.com/v1?list=all&from=B%26C&n=2"
 
 
-@pytest.mark.parametrize("stored", ["a==", "true", "null", "[1]", '{"a"'])
+@pytest.mark.parametrize("stored", ["a==", "true", "null", '{"a"'])
 def test_a_cursor_that_an_earlier_version_stored_as_its_text_is_sent_as_one(make_pipeline: MakePipeline, stored: str):
     request = asked(make_pipeline(AFTER_BODY, method="post"), stored)
     assert json.loads(request.content or b"") == {"page": {"after": stored}}
