@@ -39,7 +39,7 @@ class Watch:
         self._streams = {(key.pipeline, key.stream) for key in keys if not self._is_fed(key)}
         self._users = {key.user for key in keys}
         self._tick = tick
-        self._delivered: set[tuple[StreamKey, str]] = set()
+        self._delivered: set[tuple[StreamKey, str, int]] = set()
         self._first = 0
 
     def _is_fed(self, key: StreamKey) -> bool:
@@ -101,10 +101,15 @@ class Watch:
             async with gate:
                 return await self._services.checkpoints.has_pages(checkpoint.key)
 
-        unsure = [each for each in ended if (each.key, each.run) not in self._delivered]
+        unsure = [each for each in ended if _pages_of(each) not in self._delivered]
         self._first = self._first % len(unsure) if unsure else 0
         asked = (unsure[self._first :] + unsure[: self._first])[:MOST_ASKED]
         self._first += len(asked)
         answers = await asyncio.gather(*map(waits, asked))
-        self._delivered |= {(each.key, each.run) for each, waiting in zip(asked, answers, strict=True) if not waiting}
-        return [each.key for each in unsure if (each.key, each.run) not in self._delivered]
+        self._delivered |= {_pages_of(each) for each, waiting in zip(asked, answers, strict=True) if not waiting}
+        return [each.key for each in unsure if _pages_of(each) not in self._delivered]
+
+
+def _pages_of(run: Checkpoint) -> tuple[StreamKey, str, int]:
+    """One value for the pages that a run has: one that was parked may have more of them later."""
+    return run.key, run.run, run.next_seq

@@ -85,6 +85,22 @@ async def test_a_parked_run_has_ended():
     assert progress.finished
 
 
+async def test_a_run_that_was_resumed_is_finished_only_when_its_further_pages_are_in_the_output():
+    """It had been seen to the end when it was parked."""
+    world = World(lambda call: answer({}, 404), settings={"SCHEDULES": "requested"})
+    watch = await _asked_for(world)
+    await world.schedule()
+    await world.run()
+    assert (await watch.look()).finished
+    world.source.respond = pages_of(RECORDS)
+    await world.resume()
+    await _mine_without_delivering(world)
+    progress = await watch.look()
+    assert (progress.runs_open, progress.undelivered, progress.finished) == (0, 1, False)
+    await world.run()
+    assert (await watch.look()).finished
+
+
 async def test_runs_of_others_are_not_looked_at():
     """The data directory may hold streams and users of an earlier call."""
     world = World(pages_of(RECORDS), settings={"SCHEDULES": "requested"})
