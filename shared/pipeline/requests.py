@@ -89,6 +89,8 @@ def page_request(pipeline: Pipeline, stream: Stream, cursor: str | None, scopes:
     """The request for the page at `cursor` (None: the first). Raises RequestRejected for a foreign next link."""
     base = _base_url(pipeline, scopes)
     origins = frozenset({origin_of(base), *map(origin_of, pipeline.source.allowed_origins)})
+    if stream.says_page:
+        scopes = {**scopes, "page": _page(stream, cursor)}
     parts = _first(base, pipeline, stream, scopes)
     _put_span(parts, stream, scopes)
     _put_cursor(parts, stream, cursor)
@@ -172,6 +174,19 @@ def _put_span(parts: _Parts, stream: Stream, scopes: Scopes) -> None:
         parts.put_into_headers(asks.start_header, marks["start"])
 
 
+def _page(stream: Stream, cursor: str | None) -> dict[str, str | int]:
+    """What the placeholder of the page stands for."""
+    match stream.paginator:
+        case PageNumber(base_page=base):
+            return {"number": base if cursor is None else int(cursor)}
+        case Offset(base_offset=base):
+            return {"offset": base if cursor is None else int(cursor)}
+        case Cursor(initial_cursor=initial):
+            return {"cursor": initial if cursor is None else cursor}
+        case _:
+            return {}
+
+
 def _rendered(values: Mapping[str, QueryValue], scopes: Scopes) -> dict[str, str]:
     return {name: render(_text(value), scopes) for name, value in values.items()}
 
@@ -186,6 +201,8 @@ def _put_cursor(parts: _Parts, stream: Stream, cursor: str | None) -> None:
             parts.url = resolved(parts.url, cursor)
         case NextQuery() if cursor is not None:
             parts.url = _with_query(parts.url, decoded_query(cursor))
+        case PageNumber() | Cursor() if stream.says_page:
+            pass
         case Cursor(cursor_request_header=str(name)) if cursor is not None:
             parts.put_into_headers(name, cursor)
         case Cursor(cursor_param=param, cursor_body_path=path) if cursor is not None:
@@ -193,7 +210,8 @@ def _put_cursor(parts: _Parts, stream: Stream, cursor: str | None) -> None:
         case PageNumber(page_param=param, page_body_path=path, base_page=base):
             parts.put(param, path, base if cursor is None else int(cursor))
         case Offset(offset_param=param, offset_body_path=path, base_offset=base) as offset:
-            parts.put(param, path, base if cursor is None else int(cursor))
+            if not stream.says_page:
+                parts.put(param, path, base if cursor is None else int(cursor))
             if offset.limit is not None:
                 parts.put(offset.limit_param, offset.limit_body_path, offset.limit)
 

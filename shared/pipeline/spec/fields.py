@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 from shared.pipeline.marks import FORMATS
 
 NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
-STREAM_SCOPES = ("user", "params", "window", "parent")
+STREAM_SCOPES = ("user", "params", "window", "parent", "page")
 """What the templates of a stream may name."""
 
 SPAN = re.compile(r"^(?=.)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")

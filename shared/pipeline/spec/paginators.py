@@ -60,6 +60,10 @@ class NextQuery(Spec):
     stop_when: Stops = ()
 
 
+CURSOR_PLACES = ("cursor_param", "cursor_request_header", "cursor_body_path")
+"""Where a cursor is sent, unless a template says so."""
+
+
 class Cursor(Spec):
     """The response names a cursor that is sent with the next request; absent, null or empty ends the run."""
 
@@ -70,12 +74,14 @@ class Cursor(Spec):
     cursor_param: str | None = Field(None, min_length=1)
     cursor_request_header: str | None = Field(None, min_length=1)
     cursor_body_path: BodyPath | None = None
+    initial_cursor: str = ""
     stop_when: Stops = ()
 
     @model_validator(mode="after")
-    def _is_found_in_one_place_and_sent_in_one(self) -> Self:
+    def _is_found_in_one_place_and_sent_in_one_at_most(self) -> Self:
         given_one_of(self, "cursor_path", "cursor_header", "cursor_record_path")
-        given_one_of(self, "cursor_param", "cursor_request_header", "cursor_body_path")
+        if any(getattr(self, name) is not None for name in CURSOR_PLACES):
+            given_one_of(self, *CURSOR_PLACES)
         return self
 
 

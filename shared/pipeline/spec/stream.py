@@ -1,5 +1,6 @@
 """One endpoint of the source, and what is kept of it."""
 
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -22,7 +23,7 @@ from shared.pipeline.spec.fields import (
 from shared.pipeline.spec.identity import Deleted
 from shared.pipeline.spec.incremental import Incremental
 from shared.pipeline.spec.off_peak import OffPeak
-from shared.pipeline.spec.paginators import Offset, PageNumber, Paginator
+from shared.pipeline.spec.paginators import CURSOR_PLACES, Cursor, Offset, PageNumber, Paginator
 from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.parent import Parent
 from shared.pipeline.spec.reading import ResponseRule
@@ -32,6 +33,12 @@ from shared.pipeline.spec.windows import SessionWindows, Windows
 
 NOT_WITH_PARENT = ("incremental", "windows", "parallel", "stop_when", "schedule", "stagger")
 """What tells slices apart in another way, knows one watermark for all of them, or says when a run begins."""
+
+PAGES = {"page_number": "{page.number}", "offset": "{page.offset}", "cursor": "{page.cursor}"}
+"""The placeholder that says which page is meant, by type of paginator."""
+
+PLACES = (*CURSOR_PLACES, "page_param", "page_body_path", "offset_param", "offset_body_path")
+"""Options that say where that is sent instead."""
 
 BODY_PATHS = ("cursor_body_path", "page_body_path", "offset_body_path", "limit_body_path")
 
@@ -135,6 +142,30 @@ class Stream(Spec):
     def _can_tell_what_it_has_seen(self) -> Self:
         if self.stop_when == "all_seen" and (not self.primary_key or self.emit == "all"):
             raise ValueError("found stop_when: all_seen, allowed: with a primary_key, and emit: changed or new")
+        return self
+
+    @cached_property
+    def says_page(self) -> bool:
+        """Whether a template says which page is meant, and no parameter."""
+        asked = self.model_dump_json(include={"path", "query", "headers", "json_body", "form"})
+        return any(scope == "page" for scope, _ in PLACEHOLDER.findall(asked))
+
+    @model_validator(mode="after")
+    def _says_in_one_place_which_page_is_meant(self) -> Self:
+        placeholder = PAGES.get(self.paginator.type, "")
+        named = {f"{{page.{name}}}" for scope, name in PLACEHOLDER.findall(self.model_dump_json()) if scope == "page"}
+        if strange := sorted(named - {placeholder}):
+            allowed = placeholder or "with a paginator of type page_number, offset or cursor"
+            raise ValueError(f"found {strange[0]}, allowed: {allowed}")
+        options = [name for name in PLACES if name in self.paginator.model_fields_set]
+        options = [name for name in options if getattr(self.paginator, name) is not None]
+        if options and named:
+            raise ValueError(f"found {placeholder} and {options[0]}, allowed: one of them")
+        if isinstance(self.paginator, Cursor):
+            if not named and not options:
+                raise ValueError(f"found no place for the cursor, allowed: {', '.join(CURSOR_PLACES)} or {placeholder}")
+            if not named and self.paginator.initial_cursor:
+                raise ValueError(f"found initial_cursor without {placeholder}, allowed: both or neither")
         return self
 
     @model_validator(mode="after")

@@ -105,7 +105,7 @@ def test_every_option_can_be_set():
             changed("cursor_param: after", "cursor_param: after, page_param: p"),
             "11: streams[0].paginator.page_param: found an unknown key, allowed: "
             "cursor_body_path, cursor_header, cursor_param, cursor_path, cursor_record_path, cursor_request_header, "
-            "stop_when, type",
+            "initial_cursor, stop_when, type",
         ),
         (GOOD + "    path: /other\n", "12: streams[0].path: found the key twice, allowed: once"),
         (GOOD + "1: x\n", "12: 1: found the key 1, allowed: a text"),

@@ -300,6 +300,39 @@ def test_a_place_may_be_told_in_the_body(
     assert json.loads(request.content or b"") == body
 
 
+BY_TOKEN = {"type": "cursor", "cursor_path": "next"}
+
+
+@pytest.mark.parametrize(
+    ("paginator", "asked_for", "cursor", "url"),
+    [
+        ({"type": "page_number"}, {"path": "/posts/page/{page.number}"}, None, "/posts/page/1"),
+        ({"type": "page_number"}, {"path": "/posts/page/{page.number}"}, "7", "/posts/page/7"),
+        ({"type": "page_number"}, {"query": {"q": "(page:{page.number},n:2)"}}, "7", "?q=%28page%3A7%2Cn%3A2%29"),
+        ({"type": "offset"}, {"query": {"sql": "limit 5 offset {page.offset}"}}, None, "?sql=limit+5+offset+0"),
+        (
+            {"type": "offset", "limit": 5},
+            {"query": {"sql": "offset {page.offset}"}},
+            "5",
+            "?sql=offset+5&limit=5",
+        ),
+        (BY_TOKEN, {"path": "/scroll/{page.cursor}"}, "a/b", "/scroll/a%2Fb"),
+        (BY_TOKEN, {"query": {"at": "{page.cursor}"}}, None, "?at="),
+        (BY_TOKEN | {"initial_cursor": "*"}, {"query": {"at": "{page.cursor}"}}, None, "?at=%2A"),
+    ],
+)
+def test_a_template_may_say_which_page_is_meant(
+    make_pipeline: MakePipeline, paginator: object, asked_for: dict[str, object], cursor: str | None, url: str
+):
+    """Then no parameter does."""
+    assert asked(make_pipeline(paginator, **asked_for), cursor).url == "https://api.example.com/v1" + url
+
+
+def test_a_place_in_a_template_of_a_body_is_a_number(make_pipeline: MakePipeline):
+    pipeline = make_pipeline({"type": "offset"}, method="post", json={"range": ["{page.offset}", "{page.offset}+5"]})
+    assert json.loads(asked(pipeline, "20").content or b"") == {"range": [20, "20+5"]}
+
+
 @given(cursor=st.text(min_size=1))
 def test_any_cursor_arrives_in_a_body_as_it_is(make_pipeline: MakePipeline, cursor: str):
     request = asked(make_pipeline(AFTER_BODY, method="post"), json.dumps(cursor))

@@ -17,7 +17,6 @@ SENT = "allowed: one of cursor_param, cursor_request_header, cursor_body_path"
             "type: cursor, cursor_path: a, cursor_header: b, cursor_param: a",
             f": found cursor_path and cursor_header, {FOUND}",
         ),
-        ("type: cursor, cursor_path: a", f": found none, {SENT}"),
         (
             "type: cursor, cursor_path: a, cursor_param: a, cursor_body_path: b",
             f": found cursor_param and cursor_body_path, {SENT}",
@@ -41,6 +40,41 @@ SENT = "allowed: one of cursor_param, cursor_request_header, cursor_body_path"
 )
 def test_a_paginator_that_can_not_work_is_refused(paginator: str, said: str):
     assert one_stream_refused("path: /a", f"{{ {paginator} }}").startswith(f"streams[0].paginator{said}")
+
+
+@pytest.mark.parametrize(
+    ("more", "paginator", "said"),
+    [
+        (
+            "path: /a",
+            "type: cursor, cursor_path: a",
+            "found no place for the cursor, allowed: cursor_param, cursor_request_header, cursor_body_path or {page",
+        ),
+        (
+            "path: /a",
+            "type: cursor, cursor_path: a, cursor_param: a, initial_cursor: b",
+            "found initial_cursor without {page.cursor}, allowed: both or neither",
+        ),
+        (
+            'path: "/a/{page.cursor}"',
+            "type: cursor, cursor_path: a, cursor_param: a",
+            "found {page.cursor} and cursor_param, allowed: one of them",
+        ),
+        (
+            'path: "/a/{page.number}"',
+            "type: page_number, page_param: p",
+            "found {page.number} and page_param, allowed: one of them",
+        ),
+        ('path: "/a/{page.number}"', "type: offset", "found {page.number}, allowed: {page.offset}"),
+        (
+            'path: "/a/{page.number}"',
+            "type: single_page",
+            "found {page.number}, allowed: with a paginator of type page_number, offset or cursor",
+        ),
+    ],
+)
+def test_the_place_of_a_page_is_said_once(more: str, paginator: str, said: str):
+    assert one_stream_refused(more, f"{{ {paginator} }}").startswith(f"streams[0]: {said}")
 
 
 @pytest.mark.parametrize(
