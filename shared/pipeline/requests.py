@@ -182,7 +182,7 @@ def _page(stream: Stream, cursor: str | None) -> dict[str, str | int]:
         case Offset(base_offset=base):
             return {"offset": base if cursor is None else int(cursor)}
         case Cursor(initial_cursor=initial):
-            return {"cursor": initial if cursor is None else cursor}
+            return {"cursor": (initial or "") if cursor is None else cursor}
         case _:
             return {}
 

@@ -74,7 +74,7 @@ class Cursor(Spec):
     cursor_param: str | None = Field(None, min_length=1)
     cursor_request_header: str | None = Field(None, min_length=1)
     cursor_body_path: BodyPath | None = None
-    initial_cursor: str = ""
+    initial_cursor: str | None = None
     stop_when: Stops = ()
 
     @model_validator(mode="after")

@@ -164,7 +164,7 @@ class Stream(Spec):
         if isinstance(self.paginator, Cursor):
             if not named and not options:
                 raise ValueError(f"found no place for the cursor, allowed: {', '.join(CURSOR_PLACES)} or {placeholder}")
-            if not named and self.paginator.initial_cursor:
+            if not named and self.paginator.initial_cursor is not None:
                 raise ValueError(f"found initial_cursor without {placeholder}, allowed: both or neither")
         return self
 
