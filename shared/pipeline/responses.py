@@ -28,6 +28,7 @@ from shared.pipeline.waits import (
     Pause,
     asked_wait,
     capped,
+    is_exhausted,
     is_used_up,
     retry_after,
     seconds_or_date,
@@ -220,7 +221,7 @@ def _classified(response: Response, error: Record, now: datetime) -> SourceError
     """One failure from status and error body; the body's code counts more than the status."""
     status, code, headers = response.status, _code(error), response.headers
     said = f"status {status}" + (f", code {code}" if code is not None else "")
-    exhausted = headers.get("retry-after") or headers.get("x-ratelimit-remaining") == "0" or is_used_up(headers)
+    exhausted = headers.get("retry-after") or is_exhausted(headers) or is_used_up(headers)
     if code in THROTTLING_CODES or status == 429 or (status == 403 and exhausted):
         return RateLimited(f"throttled: {said}", retry_after(headers, now), of_app=is_used_up(headers, APP_USAGE))
     if code in CREDENTIAL_CODES or status in {401, 403}:

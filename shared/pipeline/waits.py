@@ -18,6 +18,12 @@ APP_USAGE = ("x-app-usage",)
 USAGE_HEADERS = ("x-business-use-case-usage", *APP_USAGE)
 """JSON that says how much of a quota is used, and in how many minutes there is some again."""
 
+RESETS = ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset", "x-ratelimit-reset-after")
+"""When there are requests again: a moment since 1970 in seconds or milliseconds, a date, or seconds from now."""
+
+REMAINING = ("x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining")
+"""How many requests are left."""
+
 SLOW_FROM = 80.0
 """Percent of a quota from which pages are fetched more slowly."""
 
@@ -44,15 +50,15 @@ class Pause:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait, from `Retry-After` (seconds, fractional too, or an HTTP date), `X-RateLimit-Reset`, `Backoff`
-    or the usage of a quota, in this order.
+    """Seconds to wait, from `Retry-After` (seconds, fractional too, or an HTTP date), one of RESETS, `Backoff` or the
+    usage of a quota, in this order.
 
     Zero, negative and past values mean «now» and count as None, so that back-off takes over; absurd ones are
     capped at MAX_WAIT.
     """
     wait = seconds_or_date(headers.get("retry-after", ""), now)
     if wait is None:
-        wait = _until_epoch(headers.get("x-ratelimit-reset", ""), now)
+        wait = next((wait for name in RESETS if (wait := _until_reset(headers.get(name, ""), now)) is not None), None)
     if wait is None:
         wait = _number(headers.get("backoff"))
     if wait is None:
@@ -69,6 +75,11 @@ def asked_wait(wait: Wait, headers: Mapping[str, str], body: Any, now: datetime)
     if number is None:
         return None
     return capped(number - now.timestamp() if wait.unit == "epoch" else number * SECONDS[wait.unit])
+
+
+def is_exhausted(headers: Mapping[str, str]) -> bool:
+    """Whether no request is left, by the header that counts them."""
+    return any(headers.get(name) == "0" for name in REMAINING)
 
 
 def is_used_up(headers: Mapping[str, str], names: Sequence[str] = USAGE_HEADERS) -> bool:
@@ -150,10 +161,15 @@ def _until_date(value: str, now: datetime) -> float | None:
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, IndexError, TypeError):
-        return None
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return None
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
 
 
-def _until_epoch(value: str, now: datetime) -> float | None:
-    number = _number(value)
-    return number - now.timestamp() if number is not None and number > 1e9 else number
+def _until_reset(value: str, now: datetime) -> float | None:
+    number = seconds_or_date(value, now)
+    if number is None or number <= 1e9:
+        return number
+    return (number / 1000 if number > 1e11 else number) - now.timestamp()

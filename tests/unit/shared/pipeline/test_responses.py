@@ -113,6 +113,8 @@ def test_a_broken_body_is_malformed_and_never_half_read(stream: Stream, body: by
         (response({}, 429), RateLimited),
         (response({}, 403, retry_after="10"), RateLimited),
         (response({}, 403, x_ratelimit_remaining="0"), RateLimited),
+        (response({}, 403, x_rate_limit_remaining="0"), RateLimited),
+        (response({}, 403, ratelimit_remaining="0"), RateLimited),
         (response({}, 403, x_ratelimit_remaining="7"), InvalidCredential),
         (response({}, 408), TemporaryFailure),
         (response({}, 425), TemporaryFailure),

@@ -44,6 +44,21 @@ def test_retry_after_is_understood_in_every_form(value: str, seconds: float | No
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "seconds"),
+    [
+        ("x-rate-limit-reset", str(int(NOW.timestamp()) + 40), 40.0),
+        ("x-ratelimit-reset", str((int(NOW.timestamp()) + 40) * 1000), 40.0),
+        ("x-ratelimit-reset", (NOW + timedelta(seconds=40)).isoformat(), 40.0),
+        ("ratelimit-reset", "40", 40.0),
+        ("x-ratelimit-reset-after", "1.25", 1.25),
+        ("ratelimit-reset", "soon", None),
+    ],
+)
+def test_the_moment_of_a_reset_is_read_however_it_is_spelt(name: str, value: str, seconds: float | None):
+    assert retry_after({name: value}, NOW) == seconds
+
+
+@pytest.mark.parametrize(
     ("reset", "seconds"),
     [
         (str(int(NOW.timestamp()) + 45), 45.0),
