@@ -23,6 +23,9 @@ from shared.pipeline.spec import (
 )
 from shared.pipeline.templates import Scopes, render, render_json
 
+ACCEPTED = {"json_lines": "application/x-ndjson, application/jsonl, */*;q=0.1", "csv": "text/csv, */*;q=0.1"}
+"""What is asked for where pages are not JSON, unless the file says something else."""
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -150,6 +153,8 @@ def _first(base: str, pipeline: Pipeline, stream: Stream, scopes: Scopes) -> _Pa
     url = _with_query(_joined(base, stream, scopes), _rendered(stream.query, scopes))
     templates = {**pipeline.source.headers, **stream.headers}
     headers = {name: render(value, scopes) for name, value in templates.items()}
+    if stream.decoder in ACCEPTED and "accept" not in map(str.lower, headers):
+        headers["Accept"] = ACCEPTED[stream.decoder]
     parts = _Parts(url, headers, None, is_form=stream.form is not None)
     if stream.form is not None:
         parts.body = dict(_rendered(stream.form, scopes))

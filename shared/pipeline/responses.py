@@ -1,6 +1,5 @@
 """What a response means: a page of records, or one of the failures of `shared/errors.py`. Pure."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +16,9 @@ from shared.errors import (
     SourceError,
     TemporaryFailure,
 )
+from shared.pipeline.decoding import NAMES, decoded
 from shared.pipeline.extensions import PageSeen, extension, guarded
 from shared.pipeline.json_path import found_at, is_same
-from shared.pipeline.numbers import number
 from shared.pipeline.pagination import next_cursor, storable, total_of, whole_number
 from shared.pipeline.spec import BodyMatch, Custom, HeaderMatch, Offset, PageNumber, ResponseRule, Stream, Wait
 from shared.pipeline.spec.reading import PATIENT
@@ -91,7 +90,7 @@ class Page:
 
 def succeeded(stream: Stream, response: Response, now: datetime, source_rules: Sequence[ResponseRule] = ()) -> Response:
     """The response, if it is no failure: what an extractor gets. Raises the SourceError that it means."""
-    body = _Body(response)
+    body = _Body(response, stream)
     rule = _fitting((*stream.responses, *source_rules), response, body)
     if rule is not None and rule.means not in {"page", "end_of_data"}:
         raise _as_told(rule, response, body, now)
@@ -111,7 +110,7 @@ def read_page(
 
     The first rule that fits counts, those of the stream before those of the source.
     """
-    body = _Body(response)
+    body = _Body(response, stream)
     rule = _fitting((*stream.responses, *source_rules), response, body)
     if rule is not None and rule.means == "page":
         return _page(stream, cursor, response, body.parsed, _pause_behind(rule, response, body, now))
@@ -154,15 +153,23 @@ def _customised(custom: Custom, page: PageSeen) -> str | None:
 
 
 class _Body:
-    """The body as JSON, parsed once and only when it is asked for."""
+    """What the body says, read once and only when it is asked for. Errors are JSON, whatever pages are."""
 
-    def __init__(self, response: Response):
+    def __init__(self, response: Response, stream: Stream):
         self._response = response
+        self._decoder = stream.decoder if 200 <= response.status < 300 else "json"
 
     @cached_property
     def parsed(self) -> Any:
         """Raises MalformedResponse."""
-        return _parsed(self._response)
+        try:
+            return decoded(self._response.body, self._decoder)
+        except (ValueError, RecursionError):
+            kind = self._response.headers.get("content-type", "no content type").split(";")[0]
+            raise MalformedResponse(
+                f"status {self._response.status} with {len(self._response.body)} bytes of {kind} that are not "
+                f"{NAMES[self._decoder]}"
+            ) from None
 
     @property
     def parsed_or_none(self) -> Any:
@@ -240,20 +247,6 @@ def _code(error: Record) -> int | str | None:
     if isinstance(code, str):
         return ascii(code[:LONGEST_CODE])[1:-1]
     return code if isinstance(code, int) and not isinstance(code, bool) else None
-
-
-def _parsed(response: Response) -> Any:
-    try:
-        return json.loads(response.body, parse_float=number, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        kind = response.headers.get("content-type", "no content type").split(";")[0]
-        raise MalformedResponse(
-            f"status {response.status} with {len(response.body)} bytes of {kind} that are not JSON"
-        ) from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _error_inside(body: Any, stream: Stream) -> Record | None:

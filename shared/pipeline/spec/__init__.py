@@ -46,7 +46,7 @@ from shared.pipeline.spec.paginators import (
 from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.parent import Parent
 from shared.pipeline.spec.pipeline import Pipeline
-from shared.pipeline.spec.reading import BodyMatch, HeaderMatch, ResponseRule, Wait
+from shared.pipeline.spec.reading import BodyMatch, Decoder, HeaderMatch, ResponseRule, Wait
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.source import Source
 from shared.pipeline.spec.stream import Stream
@@ -63,6 +63,7 @@ __all__ = [
     "BodyMatch",
     "Cursor",
     "Custom",
+    "Decoder",
     "Deleted",
     "Drop",
     "ErrorPolicy",

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from shared.pipeline.spec.fields import JsonPath, Spec, given_one_of
 
+Decoder = Literal["json", "json_lines", "csv"]
 Scalar = bool | int | float | str | None
 Meaning = Literal[
     "page",

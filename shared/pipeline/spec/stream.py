@@ -26,7 +26,7 @@ from shared.pipeline.spec.off_peak import OffPeak
 from shared.pipeline.spec.paginators import CURSOR_PLACES, Cursor, Offset, PageNumber, Paginator
 from shared.pipeline.spec.parallel import Parallel
 from shared.pipeline.spec.parent import Parent
-from shared.pipeline.spec.reading import ResponseRule
+from shared.pipeline.spec.reading import Decoder, ResponseRule
 from shared.pipeline.spec.request import PageSize
 from shared.pipeline.spec.transforms import Transform
 from shared.pipeline.spec.windows import SessionWindows, Windows
@@ -52,6 +52,7 @@ class Stream(Spec):
     records comparable, within a run and with what the user already has; `emit` says which of them are kept:
     `changed` (new, or with other content than last time), `new` (key never seen), `all` (everything once a run).
     Fields of `ignore_changes` are no part of the content; `deleted` says how a record tells that it is gone.
+    `decoder` says what bodies are.
     `transforms` are done with what is kept. An `extractor` is a class that finds records and cursors instead of
     `records` and `paginator`.
     """
@@ -74,6 +75,7 @@ class Stream(Spec):
     deleted: Deleted | None = None
     transforms: tuple[Transform, ...] = ()
     extractor: Custom | None = None
+    decoder: Decoder = "json"
     paginator: Paginator
     incremental: Incremental | None = None
     windows: Windows | None = None
@@ -234,7 +236,7 @@ class Stream(Spec):
     def _an_extractor_follows_pages_itself(cls, values: Any) -> Any:
         if not isinstance(values, dict) or values.get("extractor") is None:
             return values
-        if found := [name for name in ("paginator", "records", "error_path") if name in values]:
+        if found := [name for name in ("paginator", "records", "error_path", "decoder") if name in values]:
             raise ValueError(f"found {found[0]} and an extractor, allowed: one of the two")
         return values | {"paginator": {"type": "single_page"}}
 

@@ -96,7 +96,10 @@ def test_every_option_can_be_set():
             GOOD + "strems: []\n",
             "12: strems: found an unknown key, allowed: off_peak, outputs, pipeline, priority, sche",
         ),
-        (GOOD + "    emits: all\n", "12: streams[0].emits: found an unknown key, allowed: deleted, emit, error_path, "),
+        (
+            GOOD + "    emits: all\n",
+            "12: streams[0].emits: found an unknown key, allowed: decoder, deleted, emit, error_path, ",
+        ),
         (
             changed("token: ", "tokn: x, token: "),
             "4: source.auth.tokn: found an unknown key, allowed: token, type",

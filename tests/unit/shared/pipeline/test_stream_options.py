@@ -168,7 +168,7 @@ def test_what_does_not_go_together_is_refused(options: str, paginator: str, said
             "page_size: { param: a..b, value: 5 }",
             "[0].page_size.param: found 'a..b', allowed: names with dots between them, such as page.after",
         ),
-        ("json_body: {}, method: post", "[0].json_body: found an unknown key, allowed: deleted, emit, "),
+        ("json_body: {}, method: post", "[0].json_body: found an unknown key, allowed: decoder, deleted, emit, "),
     ],
 )
 def test_a_request_that_can_not_be_made_is_refused(options: str, said: str):
