@@ -8,14 +8,14 @@ that is gone, and nobody can name it any more.
 
 from dataclasses import replace
 
-from processors.known_keys import KnownKeys
+from processors.known_keys import KnownKeys, in_order
 from processors.records import ENTRY_BYTES
 from shared.adapters.checkpoint_table import LARGEST_ROW
 from shared.checkpoint import Checkpoint
 from shared.services import Services
 
-MOST_ENTRIES = LARGEST_ROW // ENTRY_BYTES
-"""In a row."""
+MOST_ENTRIES = LARGEST_ROW // ENTRY_BYTES - 1
+"""In a row, behind what it begins with."""
 
 
 async def fold_index(checkpoint: Checkpoint, services: Services) -> None:
@@ -45,5 +45,4 @@ async def _folded(checkpoint: Checkpoint, since: int, until: int, services: Serv
     known = KnownKeys()
     for row in await services.checkpoints.seen(replace(checkpoint, index_position=until), since):
         known.learn(row)
-    entries = [key + content for key, content in known.items()]
-    return [b"".join(entries[start : start + MOST_ENTRIES]) for start in range(0, len(entries), MOST_ENTRIES)]
+    return in_order(known, MOST_ENTRIES)

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+import struct
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -21,6 +22,7 @@ from shared.pipeline.spec import Stream
 KEY_BYTES = 12
 CONTENT_BYTES = 8
 ENTRY_BYTES = KEY_BYTES + CONTENT_BYTES
+ENTRY = struct.Struct(f"{KEY_BYTES}s{CONTENT_BYTES}s")
 
 TOMBSTONE = b"\0deleted"
 """Stands in the index for the content of a record that says it is deleted."""
@@ -112,9 +114,12 @@ def _is_writable(record: Record) -> bool:
 
 def learn(seen: SeenKeys, rows: bytes) -> None:
     """Put what an index row holds into `seen`."""
-    for start in range(0, len(rows), ENTRY_BYTES):
-        middle = start + KEY_BYTES
-        seen[rows[start:middle]] = rows[middle : start + ENTRY_BYTES]
+    seen.update(entries_of(rows))
+
+
+def entries_of(rows: bytes | bytearray) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and contents, one after the other."""
+    return ENTRY.iter_unpack(rows)
 
 
 def output_lines(
