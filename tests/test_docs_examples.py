@@ -24,7 +24,7 @@ from shared.errors import InvalidPipeline, SourceError
 from shared.messages import StreamKey
 from shared.pipeline import numbers
 from shared.pipeline.access_tokens import LONGEST_TOKEN, read_tokens, token_request
-from shared.pipeline.auth import attachment, with_query
+from shared.pipeline.auth import attachment, with_fields, with_query
 from shared.pipeline.extensions import METHODS
 from shared.pipeline.loader import load_file, load_text
 from shared.pipeline.pagination import MAX_CURSOR
@@ -125,12 +125,15 @@ def test_a_stream_that_is_shown_loads(example: markdown.Block, monkeypatch: pyte
 @pytest.mark.parametrize("example", examples(Auth), ids=lambda example: example.heading)
 def test_a_credential_is_attached_as_its_example_shows(example: markdown.Block):
     auth = indent(example.text, "  ").lstrip()
-    pipeline = load_text(f"{SOURCE}{auth}streams:\n{ORDERS}", "example.yaml")
     *exchange, asked = messages(example)
+    orders = f"{ORDERS}  method: post\n" if asked.first_line.startswith("POST") else ORDERS
+    pipeline = load_text(f"{SOURCE}{auth}streams:\n{orders}", "example.yaml")
     attached = attachment(pipeline, SCOPES | {"access": {"token": token_of(pipeline, exchange)}})
     request = page_request(pipeline, pipeline.streams[0], None, SCOPES)
     assert target_of(with_query(request.url, attached.query)) == asked.target
-    assert {name.lower(): value for name, value in attached.headers} == asked.headers
+    content, headers = with_fields(request.content, request.headers, attached.body)
+    assert {name.lower(): value for name, value in (*headers.items(), *attached.headers)} == asked.headers
+    assert json.loads(content or b"null") == json.loads(asked.body or "null")
 
 
 def token_of(pipeline: Pipeline, exchange: list[Message]) -> str:

@@ -61,7 +61,7 @@ class Mask:
 
 def secrets_in(credentials: Iterable[str], attached: Attachment) -> list[str]:
     """The credentials, and what was made of them: a whole header value, and what stands in it behind the scheme."""
-    made = [value for _, value in (*attached.headers, *attached.query)]
+    made = [value for _, value in (*attached.headers, *attached.query, *attached.body)]
     return [*credentials, *made, *(value.partition(" ")[2] for value in made)]
 
 

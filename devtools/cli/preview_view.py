@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +13,7 @@ from devtools.cli.masking import Mask
 from devtools.cli.preview_advice import remarks, what_follows, where_to_look
 from devtools.cli.preview_steps import Look, Subject
 from shared.log import HIDDEN
-from shared.pipeline.auth import with_query
+from shared.pipeline.auth import with_fields, with_query
 from shared.pipeline.requests import PageRequest
 
 MOST_ROWS = 10
@@ -68,14 +68,22 @@ def _request(request: PageRequest, subject: Subject, mask: Mask) -> Facts:
     """With the credential in its place, hidden. What else a request has, a body say, is shown as it is called."""
     attached = subject.attachment
     url = mask.url(with_query(request.url, [(name, HIDDEN) for name, _ in attached.query]))
+    content, headers = with_fields(request.content, request.headers, [(name, HIDDEN) for name, _ in attached.body])
+    request = replace(request, content=content, headers=headers)
     known = {"url", "headers", "origins", "method"}
     rest = {each.name: getattr(request, each.name) for each in fields(request) if each.name not in known}
     return {
         "method": str(getattr(request, "method", "GET")),
         "url": url.replace("%5Bhidden%5D", HIDDEN),
         "headers": mask.value(request.headers) | {name: HIDDEN for name, _ in attached.headers},
-        **{name: mask.value(value if isinstance(value, dict) else str(value)) for name, value in rest.items() if value},
+        **{name: mask.value(_shown(value)) for name, value in rest.items() if value},
     }
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, dict) else str(value)
 
 
 def _tells(header: str) -> bool:

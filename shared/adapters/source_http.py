@@ -23,7 +23,7 @@ from shared.adapters.cookies import Cookies
 from shared.adapters.http_calls import Call, Unsendable, call, header_texts, merged
 from shared.adapters.http_lanes import Broken, Lanes, tls_context
 from shared.errors import MalformedResponse, RequestRejected, TemporaryFailure
-from shared.pipeline.auth import Attachment, with_query
+from shared.pipeline.auth import Attachment, with_fields, with_query
 from shared.pipeline.requests import PageRequest, origin_of
 from shared.pipeline.responses import Response
 
@@ -151,8 +151,9 @@ def _call(request: PageRequest, attachment: Attachment) -> Call:
     """The request with its credential, if it leads to an allowed origin; it is kept nowhere."""
     if (origin := origin_of(request.url)) not in request.origins:
         raise RequestRejected(f"the request leads to {origin}, allowed: {', '.join(sorted(request.origins))}")
-    headers = merged(request.headers.items(), attachment.headers)
-    return call(request.method, with_query(request.url, attachment.query), headers, request.content)
+    content, said = with_fields(request.content, request.headers, attachment.body)
+    headers = merged(said.items(), attachment.headers)
+    return call(request.method, with_query(request.url, attachment.query), headers, content)
 
 
 async def read_body(answer: aiohttp.ClientResponse) -> bytes:

@@ -1,12 +1,13 @@
 """How one user's credential is attached to a request. Pure; the transport applies it after its origin check."""
 
 import base64
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from shared.errors import MalformedResponse
+from shared.errors import MalformedResponse, RequestRejected
 from shared.log import SHORTEST
 from shared.pipeline.extensions import extension, guarded, required
 from shared.pipeline.spec import (
@@ -31,10 +32,11 @@ NAMES = frozenset({"user", "username", "user_name", "login", "name", "mail", "em
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Headers and query parameters that carry the credential; never shown."""
+    """Headers, query parameters and fields of the body that carry the credential; never shown."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
@@ -47,6 +49,8 @@ def attachment(pipeline: Pipeline, scopes: Scopes) -> Attachment:
             return Attachment(headers=(("Authorization", f"Bearer {render(token, scopes)}"),))
         case ApiKey(name=name, key=key, location="header"):
             return Attachment(headers=((name, render(key, scopes)),))
+        case ApiKey(name=name, key=key, location="body"):
+            return Attachment(body=((name, render(key, scopes)),))
         case ApiKey(name=name, key=key):
             return Attachment(query=((name, render(key, scopes)),))
         case HttpBasic(username=username, password=password):
@@ -67,6 +71,8 @@ def _with_token(auth: AccessToken, token: str) -> Attachment:
     match auth.location:
         case "query":
             return Attachment(query=((auth.name or "", sent),))
+        case "body":
+            return Attachment(body=((auth.name or "", sent),))
         case "cookie":
             return Attachment(headers=(("Cookie", f"{auth.name}={sent}"),))
         case _:
@@ -143,6 +149,37 @@ def without_secrets(url: str, secrets: Iterable[str]) -> str:
         if not any(value in hidden for _, value in parse_qsl(pair, keep_blank_values=True))
     ]
     return urlunsplit(parts._replace(query="&".join(kept)))
+
+
+def with_fields(
+    content: bytes | None, headers: Mapping[str, str], fields: Iterable[tuple[str, str]]
+) -> tuple[bytes | None, dict[str, str]]:
+    """A body with these fields put into it, under dotted paths in JSON and under names in a form, and its headers.
+
+    Raises RequestRejected for a body that has no fields.
+    """
+    added, kept = list(fields), dict(headers)
+    if not added:
+        return content, kept
+    kinds = [value for name, value in kept.items() if name.lower() == "content-type"]
+    if kinds and kinds[0].startswith("application/x-www-form-urlencoded"):
+        return b"&".join(filter(None, (content, urlencode(added).encode()))), kept
+    try:
+        body = json.loads(content or b"{}")
+    except ValueError:
+        raise RequestRejected("found a body that is neither a form nor JSON, allowed: one of them") from None
+    for path, value in added:
+        *above, last = path.split(".")
+        inside = body
+        for name in above:
+            inside = inside.setdefault(name, {}) if isinstance(inside, dict) else None
+        if not isinstance(inside, dict):
+            raise RequestRejected(f"found no place for {path} in the body, allowed: a mapping")
+        inside[last] = value
+    return json.dumps(body, separators=(",", ":")).encode(), kept if kinds else {
+        **kept,
+        "Content-Type": "application/json",
+    }
 
 
 def with_query(url: str, query: Iterable[tuple[str, str]]) -> str:

@@ -16,12 +16,12 @@ class Bearer(Spec):
 
 
 class ApiKey(Spec):
-    """A key in a header or in the query, under `name`."""
+    """A key in a header, in the query or in the body, under `name`."""
 
     type: Literal["api_key"]
     name: str = Field(min_length=1)
     key: SecretTemplate
-    location: Literal["header", "query"] = "header"
+    location: Literal["header", "query", "body"] = "header"
 
 
 class HttpBasic(Spec):
@@ -45,15 +45,15 @@ class AccessToken(BaseModel):
     default_token_expiration: int = Field(3600, ge=1, strict=True)
     renewal_margin: int = Field(60, ge=0, strict=True)
     name: str | None = Field(None, min_length=1)
-    location: Literal["header", "query", "cookie"] = "header"
+    location: Literal["header", "query", "cookie", "body"] = "header"
     prefix: str | None = None
 
     @model_validator(mode="after")
     def _has_a_name_but_in_the_usual_header(self) -> Self:
         if self.location != "header" and self.name is None:
+            what = {"query": "query parameter", "cookie": "cookie", "body": "field"}[self.location]
             raise ValueError(
-                f"found location: {self.location} without a name, allowed: the name of the "
-                f"{'query parameter' if self.location == 'query' else 'cookie'} beside it"
+                f"found location: {self.location} without a name, allowed: the name of the {what} beside it"
             )
         return self
 

@@ -71,6 +71,13 @@ class Pipeline(Spec):
                 raise ValueError(f"found a limit of the stream {unknown[0]!r}, allowed: {', '.join(names)}")
         return self
 
+    @model_validator(mode="after")
+    def _a_credential_in_the_body_has_one(self) -> Self:
+        without = [stream.name for stream in self.streams if stream.method != "post" and stream.extractor is None]
+        if getattr(self.source.auth, "location", None) == "body" and without:
+            raise ValueError(f"found location: body with the method get in {without[0]}, allowed: method: post")
+        return self
+
     @property
     def app(self) -> str:
         """Who shares the limits of the source."""

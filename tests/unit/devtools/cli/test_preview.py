@@ -125,6 +125,14 @@ def test_a_relative_next_link_is_resolved_and_loses_the_credential(stage: Stage)
     assert [request.query["key"] for request in stage.asked] == [CANARY, CANARY]
 
 
+def test_a_body_is_shown_as_it_is_sent_but_for_the_credential(stage: Stage):
+    auth = '{ type: api_key, name: auth.key, key: "{credentials.token}", location: body }'
+    file = stage.file(auth, more="    method: post\n    json: { name: é }\n")
+    (page,) = stage.pages(file=file)
+    assert json.loads(page["request"]["content"]) == {"name": "é", "auth": {"key": "[hidden]"}}
+    assert len(stage.asked) == 1
+
+
 def test_a_refused_credential_is_told_with_what_follows_and_where_to_look(stage: Stage):
     stage.answer = lambda request: web.json_response({"error": CANARY}, status=401)
     result = stage.preview()

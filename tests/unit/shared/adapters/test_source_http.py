@@ -9,7 +9,7 @@ from aiohttp import web
 
 from shared.errors import RequestRejected, TemporaryFailure
 from shared.pipeline.auth import Attachment
-from shared.pipeline.requests import PageRequest
+from shared.pipeline.requests import PageRequest, origin_of
 from shared.pipeline.responses import Response
 from tests.unit.shared.adapters.conftest import BEARER, Called, HttpSource, called_with
 
@@ -93,6 +93,14 @@ async def test_a_post_arrives_with_its_body_and_the_credential(called: Called):
         assert called.last.headers["Content-Type"] == "application/json"
         assert called.last.headers["Authorization"] == "Bearer canary-token"
         assert called.last.headers["Content-Length"] == str(len(body))
+
+
+async def test_a_credential_may_go_in_the_body(called: Called):
+    url, origins = called.source.base + "/search", frozenset({origin_of(called.source.base)})
+    attachment = Attachment(body=(("auth.key", "canary"),))
+    await called.http.fetch("ann", PageRequest(url, {}, origins, "POST", b'{"x":1}'), attachment)
+    assert json.loads(called.source.bodies[-1]) == {"x": 1, "auth": {"key": "canary"}}
+    assert called.last.headers["Content-Type"] == "application/json"
 
 
 async def test_a_body_goes_to_allowed_origins_only(called: Called):

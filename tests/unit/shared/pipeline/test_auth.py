@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import RequestRejected
-from shared.pipeline.auth import Attachment, attachment, secrets_of, with_query, without_secrets
+from shared.errors import InvalidPipeline, RequestRejected
+from shared.pipeline.auth import Attachment, attachment, secrets_of, with_fields, with_query, without_secrets
 from shared.pipeline.loader import load_text
 from shared.pipeline.spec import Pipeline
 
@@ -66,6 +66,54 @@ def test_a_missing_credential_is_named(make_pipeline: Callable[..., Pipeline]):
 
 def test_an_attachment_does_not_show_itself(make_pipeline: Callable[..., Pipeline]):
     assert "canary" not in repr(attachment(make_pipeline(), SCOPES))
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"type": "api_key", "name": "auth.key", "key": "{credentials.token}", "location": "body"},
+        OAUTH2 | {"name": "auth.key", "location": "body", "prefix": "t="},
+    ],
+)
+def test_a_credential_may_stand_in_the_body_of_posts(make_pipeline: Callable[..., Pipeline], auth: dict[str, str]):
+    pipeline = make_pipeline(source={"auth": auth}, method="post")
+    (name, value), *others = attachment(pipeline, SCOPES).body
+    assert (name, others) == ("auth.key", [])
+    assert value in {"canary&token", "t=canary-access"}
+    with pytest.raises(InvalidPipeline, match=r"found location: body with the method get in .*, allowed: method: post"):
+        make_pipeline(source={"auth": auth})
+
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "body", "sent"),
+    [
+        (None, {"X": "1"}, b'{"auth":{"key":"a&b"}}', {"X": "1", **JSON}),
+        (b'{"x":[1],"auth":{"id":7}}', JSON, b'{"x":[1],"auth":{"id":7,"key":"a&b"}}', JSON),
+        (b"x=1", FORM, b"x=1&auth.key=a%26b", FORM),
+        (b"", FORM, b"auth.key=a%26b", FORM),
+    ],
+)
+def test_fields_are_put_into_a_body(content: bytes | None, headers: dict[str, str], body: bytes, sent: dict[str, str]):
+    assert with_fields(content, headers, [("auth.key", "a&b")]) == (body, sent)
+    assert with_fields(content, headers, []) == (content, headers)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"[1]", "found no place for auth.key in the body"),
+        (b'{"auth":7}', "found no place for auth.key in the body"),
+        (b"<x/>", "found a body that is neither a form nor JSON"),
+    ],
+)
+def test_a_body_without_fields_is_not_sent(content: bytes, complaint: str):
+    with pytest.raises(RequestRejected, match=complaint) as caught:
+        with_fields(content, {}, [("auth.key", "canary")])
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
