@@ -49,7 +49,7 @@ def test_scheduled_messages_are_cancelled_or_come_by_iteration(client, queue):
 
 
 def test_locks_of_sessions_are_renewed_while_work_goes_on(client):
-    """The SDK reads one connection from one thread at a time: work that used it too might wait for the other's answer."""
+    """The SDK reads a connection from one thread at a time: work that used it too might wait for another's answer."""
     with client.get_queue_sender("brief-sessions") as sender:
         sender.send_messages(ServiceBusMessage("x", session_id="sync"))
     with (
